@@ -50,6 +50,6 @@ def f1_plot(systems: Mapping[str, Mapping[str, Any]]) -> str | None:
     axes.legend(fontsize=8, frameon=False, ncols=len(entities), loc="upper center",
                 bbox_to_anchor=(0.5, 1.14))  # fmt: skip
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     return text[text.index("<svg") :]
