@@ -20,8 +20,6 @@ OLD = "縣裡的糧站今年新添了烘乾機，農戶排隊送來玉米，當�
 MESSY = st.text(
     st.sampled_from("中国。！”，a1 \u3000\n\t\u00ad\u200b\ufeff\x07\x85Ａ㈱…"), max_size=60
 )
-    st.sampled_from("中国。！”，a1 \u3000\n\t\u00ad\u200b\ufeff\x07\x85Ａ㈱…"), max_size=60
-)
 
 
 @pytest.mark.parametrize(
