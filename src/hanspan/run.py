@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -210,6 +210,11 @@ def plan(
     return rows
 
 
+@contextmanager
+def _quiet(name: str) -> Iterator[Progress]:
+    yield lambda done, total, what: None
+
+
 def run(
     stages: Sequence[Stage],
     out: Path,
@@ -217,8 +222,8 @@ def run(
     start: str | None = None,
     only: str | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
-    tell: Callable[[Done | Stage], None] | None = None,
+    show: Callable[[str], AbstractContextManager[Progress]] = _quiet,
+    tell: Callable[[Done], None] = lambda done: None,
 ) -> list[Done]:
     """Run the stages that need it.
 
@@ -226,7 +231,8 @@ def run(
         start: run this stage and all after it, whether changed or not.
         only: run this one stage alone.
         overwrite: replace outputs that this run did not make.
-        tell: called with a Stage when it starts and with a Done when it ends.
+        show: gives the progress callback of the stage of that name.
+        tell: called when a stage has run or was skipped.
 
     Raises:
         HanspanError: for a missing input or an output that is not ours.
@@ -245,27 +251,19 @@ def run(
             results.append(Done(stage.name, False, "unchanged", facts=facts))
             log.info("%s: skipped, inputs, settings and code are unchanged", stage.name)
         else:
-            results.append(_work(stage, state, why, progress, tell))
-        if tell is not None:
-            tell(results[-1])
+            with show(stage.name) as progress:
+                results.append(_work(stage, state, why, progress))
+        tell(results[-1])
     return results
 
 
-def _work(
-    stage: Stage,
-    state: State,
-    why: str,
-    progress: Progress | None,
-    tell: Callable[[Done | Stage], None] | None,
-) -> Done:
+def _work(stage: Stage, state: State, why: str, progress: Progress) -> Done:
     missing = [str(path) for path in stage.inputs if not path.exists()]
     if missing:
         raise HanspanError(
             f"{stage.name}: {missing[0]} is not there; run the stages before it first: "
             f"leave out --from and --only"
         )
-    if tell is not None:
-        tell(stage)
     log.info("%s: begins (%s)", stage.name, why)
     parts = _parts(stage)
     known = state.stages.get(stage.name, {})
@@ -279,7 +277,7 @@ def _work(
     state.save()
     clock = time.perf_counter()
     with _peak_memory() as peak:
-        facts = dict(stage.work(progress or (lambda done, total, what: None)))
+        facts = dict(stage.work(progress))
         peak_mb = peak()
     seconds = time.perf_counter() - clock
     made = {str(p.relative_to(state.out)): digest(p) for p in stage.outputs if p.exists()}

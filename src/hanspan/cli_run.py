@@ -1,0 +1,77 @@
+"""What ``hanspan run`` prints: the plan, a line a stage, and the summary at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hanspan.config import Config, dump_config, load_config
+from hanspan.data import whole
+from hanspan.run import Done, log_to, plan, run
+from hanspan.stages import best_example, stages_of
+from hanspan.terminal import coloured, console, progress_bar, score_table, short_facts, tell_stage
+
+
+def run_config(
+    path: Path,
+    settings: Iterable[str] = (),
+    *,
+    dry_run: bool = False,
+    start: str | None = None,
+    only: str | None = None,
+    overwrite: bool = False,
+) -> list[Done]:
+    """Load a config, run its stages, print what a person wants to know."""
+    settings = list(settings)
+    config = load_config(path, settings)
+    stages = stages_of(config)
+    out = Path(config.out)
+    screen = console()
+    if dry_run:
+        screen.print(f"{path} -> {out}")
+        for stage, why in plan(stages, out, start=start, only=only):
+            screen.print(f"{stage.name:<10} {'runs: ' + why if why else 'skipped, unchanged'}")
+        return []
+    with log_to(out / "run.log", config=str(path), settings=settings, seed=config.seed):
+        with whole(out / "config.yaml") as temporary:
+            temporary.write_text(dump_config(config), "utf-8")
+        results = run(
+            stages,
+            out,
+            start=start,
+            only=only,
+            overwrite=overwrite,
+            show=progress_bar,
+            tell=lambda done: tell_stage(done, screen),
+        )
+    _summary(config, out, results, screen)
+    return results
+
+
+def _summary(config: Config, out: Path, results: Sequence[Done], screen: Any) -> None:
+    facts = {done.stage: done.facts for done in results}
+    screen.print()
+    if "pages" in facts:
+        screen.print(f"text        {short_facts(facts['pages'])}")
+    if "scores" in facts.get("evaluate", {}):
+        screen.print(score_table(facts["evaluate"]["scores"]))
+    places = (("report", "report.html"), ("bundle", "bundle"), ("predictions", "predictions.jsonl"))
+    for name, file in places:
+        if (out / file).exists():
+            screen.print(f"{name:<11} {out / file}")
+    predictions = out / "predictions.jsonl"
+    example = best_example(predictions) if predictions.exists() else None
+    if example is not None:
+        screen.print("example     ", coloured(example, config.task.entity_labels()), sep="")
+    if (out / "bundle").exists():
+        screen.print(f"next        hanspan predict YOUR.txt found.jsonl --model {out / 'bundle'}")
+        screen.print(f"            hanspan push {out / 'bundle'} OWNER/NAME")
+
+
+def say(summary: Any, output: Path, following: str) -> None:
+    """What one stage did, where it wrote, and the next command."""
+    screen = console()
+    screen.print(f"{short_facts(dataclasses.asdict(summary))} -> {output}")
+    screen.print(f"[dim]next: {following}[/dim]")

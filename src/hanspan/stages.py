@@ -1,0 +1,373 @@
+"""The stages of ``hanspan run``: what each reads, what it writes, what it calls.
+
+This is where the two wings meet. Each stage is a thin call of the function of its own name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hanspan.config import Config, expand
+from hanspan.data import Document, Span, read_documents, whole, write_documents
+from hanspan.errors import HanspanError
+from hanspan.evaluate import Report, evaluate, flat
+from hanspan.run import Progress, Stage, commit_of, versions
+
+RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
+"""The three systems of a run's score table."""
+
+
+def _facts(summary: Any) -> dict[str, Any]:
+    return dataclasses.asdict(summary)
+
+
+def pages_stage(config: Config, out: Path) -> Stage:
+    """Raw pages and corpora to ``documents.jsonl``."""
+    from hanspan.pages import pages
+
+    inputs = [(path, item.limit) for item in config.pages.input for path in expand(item.path)]
+    if not inputs:
+        raise HanspanError("pages.input: nothing to read; expected files, such as input: [*.txt]")
+    exclude = [path for text in config.pages.exclude for path in _there(text)]
+    output = out / "documents.jsonl"
+
+    def work(progress: Progress) -> Mapping[str, Any]:
+        facts: dict[str, Any] = {}
+        parts = []
+        for number, (path, limit) in enumerate(inputs):
+            part = out / f".pages-{number}.jsonl"
+            progress(number, len(inputs), path.name)
+            summary = _facts(pages([path], part, limit=limit, seed=config.seed))
+            for key, value in summary.items():
+                if isinstance(value, int):
+                    facts[key] = facts.get(key, 0) + value
+            parts.append(part)
+        try:
+            dropped = [0]
+            kept = _without(_joined(parts), exclude, dropped)
+            facts["documents"] = write_documents(output, kept)
+        finally:
+            for part in parts:
+                part.unlink(missing_ok=True)
+        if exclude:
+            facts["left out for holding a sentence of an excluded file"] = dropped[0]
+        if not facts["documents"]:
+            raise HanspanError("pages: no document found in the input; expected text")
+        return facts
+
+    settings = {
+        "input": [(str(path), limit) for path, limit in inputs],
+        "exclude": list(map(str, exclude)),
+        "seed": config.seed,
+    }
+    sources = tuple(path for path, _ in inputs) + tuple(exclude)
+    return Stage("pages", sources, (output,), settings, ("pages", "text", "data"), work)
+
+
+def _there(path: str) -> list[Path]:
+    """The files of a path; none when the folder of gold is not there (weak mode needs none)."""
+    try:
+        return expand(path)
+    except HanspanError:
+        return []
+
+
+def _joined(parts: Sequence[Path]) -> Iterator[Document]:
+    """Documents of all parts; an id that stands twice gets a number."""
+    seen: dict[str, int] = {}
+    for part in parts:
+        for document in read_documents(part):
+            count = seen[document.id] = seen.get(document.id, 0) + 1
+            if count > 1:
+                document = dataclasses.replace(document, id=f"{document.id}#{count}")
+            yield document
+
+
+def _without(
+    documents: Iterator[Document], exclude: Sequence[Path], dropped: list[int]
+) -> Iterator[Document]:
+    if not exclude:
+        yield from documents
+        return
+    from hanspan.pretrain.exclude import DevTexts, normalize
+
+    texts = DevTexts(d.text for path in exclude for d in read_documents(path))
+    for document in documents:
+        if any(texts.holds(normalize(line)) for line in document.text.split("\n")):
+            dropped[0] += 1
+        else:
+            yield document
+
+
+def label_stage(config: Config, out: Path) -> Stage:
+    """Rules to votes: ``weak.jsonl`` and ``weak.rules.json``."""
+    from hanspan.weak import label, rules_path
+
+    source, output = out / "documents.jsonl", out / "weak.jsonl"
+    rules = Path(config.label.rules)
+
+    def work(progress: Progress) -> Mapping[str, Any]:
+        return _facts(
+            label(
+                source,
+                output,
+                config.label.rules,
+                workers=config.label.workers,
+                on_error=config.label.on_error,
+                progress=progress,
+            )
+        )
+
+    inputs = (source, *([rules] if rules.is_file() else []))
+    settings = {"rules": config.label.rules, "on_error": config.label.on_error}
+    outputs = (output, rules_path(output))
+    return Stage("label", inputs, outputs, settings, ("rules", "weak", "data"), work)
+
+
+def aggregate_stage(config: Config, out: Path) -> Stage:
+    """Votes to soft labels: ``train.jsonl``, ``train.soft.npz``, ``train.labelmodel.json``."""
+    from hanspan.labelmodel import aggregate, model_path
+    from hanspan.soft import soft_path
+    from hanspan.weak import rules_path
+
+    source, output = out / "weak.jsonl", out / "train.jsonl"
+    labels, topics = config.task.entity_labels(), config.task.topic_labels()
+
+    def work(progress: Progress) -> Mapping[str, Any]:
+        return _facts(
+            aggregate(
+                source,
+                output,
+                method=config.aggregate.method,
+                labels=labels,
+                topics=topics,
+                progress=progress,
+            )
+        )
+
+    settings = {"method": config.aggregate.method, "labels": labels, "topics": topics}
+    outputs = (output, soft_path(output), model_path(output))
+    inputs = (source, rules_path(source))
+    return Stage("aggregate", inputs, outputs, settings, ("labelmodel", "soft", "data"), work)
+
+
+def train_stage(config: Config, out: Path) -> Stage:
+    """Soft labels to a model: ``run/``."""
+    from hanspan.soft import soft_path
+
+    source, output = out / "train.jsonl", out / "run"
+    settings = config.train.model_copy(update={"seed": config.seed})
+
+    def work(progress: Progress) -> Mapping[str, Any]:
+        from hanspan.train import train
+
+        return _facts(train(source, output, settings, resume=True, progress=progress))
+
+    code = ("train", "model", "encode", "decode", "losses", "encoders", "train_settings")
+    inputs = (source, soft_path(source))
+    return Stage(
+        "train", inputs, (output,), settings.model_dump(mode="json"), code, work, keeps=True
+    )
+
+
+def evaluate_stage(config: Config, out: Path) -> Stage:
+    """Rules, label model and student on gold: ``report.json`` and ``report.html``."""
+    from hanspan.weak import rules_path
+
+    assert config.evaluate.gold is not None
+    gold = expand(config.evaluate.gold)[0]
+    folder = out / "evaluate"
+    outputs = (out / "report.json", out / "report.html", folder)
+
+    def work(progress: Progress) -> Mapping[str, Any]:
+        wanted = list(read_documents(gold))
+        folder.mkdir(parents=True, exist_ok=True)
+        systems = {}
+        for name, found in _systems(config, out, folder, wanted, progress):
+            systems[name] = (evaluate(wanted, found, mapping=config.evaluate.map), found)
+        _write_report(config, gold, wanted, systems, outputs)
+        return {
+            "gold": len(wanted),
+            "scores": {name: _row(report) for name, (report, _) in systems.items()},
+        }
+
+    inputs = (gold, out / "run", out / "train.jsonl", rules_path(out / "weak.jsonl"))
+    settings = {"map": config.evaluate.map, "rules": config.label.rules,
+                "method": config.aggregate.method}  # fmt: skip
+    code = ("evaluate", "report", "stages", "weak", "labelmodel", "infer", "encode", "decode")
+    return Stage("evaluate", inputs, outputs, settings, code, work)
+
+
+def _row(report: Report) -> dict[str, float | None]:
+    topics = report.topics
+    return {
+        "precision": report.micro.precision,
+        "recall": report.micro.recall,
+        "f1": report.micro.f1,
+        "low": report.interval[0],
+        "high": report.interval[1],
+        "topic_accuracy": topics.accuracy if topics else None,
+        "topic_macro_f1": topics.macro_f1 if topics else None,
+    }
+
+
+def _systems(
+    config: Config, out: Path, folder: Path, gold: Sequence[Document], progress: Progress
+) -> Iterator[tuple[str, list[Document]]]:
+    """Each system's answer for the texts of the gold; it sees no label."""
+    from hanspan.infer import Extractor
+    from hanspan.labelmodel import aggregate
+    from hanspan.weak import label
+
+    texts = folder / "texts.jsonl"
+    write_documents(texts, (Document(d.id, d.text, meta=d.meta) for d in gold))
+    progress(0, 3, RULES_ALONE)
+    label(texts, folder / "weak.jsonl", config.label.rules, on_error=config.label.on_error)
+    yield RULES_ALONE, [_loud(d) for d in read_documents(folder / "weak.jsonl")]
+    progress(1, 3, LABEL_MODEL)
+    aggregate(
+        folder / "weak.jsonl",
+        folder / "labelmodel.jsonl",
+        method=config.aggregate.method,
+        labels=config.task.entity_labels(),
+        topics=config.task.topic_labels(),
+    )
+    yield LABEL_MODEL, list(read_documents(folder / "labelmodel.jsonl"))
+    progress(2, 3, STUDENT)
+    with Extractor.from_pretrained(out / "run" / "model", backend="torch") as extract:
+        found = list(extract.pipe(read_documents(texts)))
+    write_documents(folder / "student.jsonl", found)
+    yield STUDENT, found
+
+
+def _loud(document: Document) -> Document:
+    """Rules without a label model: the longest span wins, the topic with most votes wins."""
+    spans = flat(s for s in document.spans if s.label not in ("ENTITY", "NONE"))
+    votes: dict[str, float] = {}
+    for item in document.meta.get("topic_votes", ()):
+        votes[item["label"]] = votes.get(item["label"], 0.0) + item.get("score", 1.0)
+    labels = {"topic": max(votes, key=lambda name: votes[name])} if votes else {}
+    return Document(document.id, document.text, tuple(spans), labels)
+
+
+def _write_report(
+    config: Config,
+    gold: Path,
+    wanted: Sequence[Document],
+    systems: Mapping[str, tuple[Report, list[Document]]],
+    outputs: Sequence[Path],
+) -> None:
+    from hanspan.report import report_page
+
+    reports = {name: report.as_dict() for name, (report, _) in systems.items()}
+    facts = {
+        "gold": f"{gold.parent.name}/{gold.name}",
+        "documents": str(len(wanted)),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "selection": "without gold" if config.train.mode == "weak" else config.train.mode,
+        "commit": commit_of(Path.cwd()),
+        "versions": ", ".join(f"{k} {v}" for k, v in versions().items()),
+    }
+    with whole(outputs[0]) as temporary:
+        content = {"format": 1, "task": config.task.name, "facts": facts, "systems": reports}
+        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+    student = {document.id: document for document in systems[STUDENT][1]}
+    pairs = [(document, student[document.id]) for document in wanted[:12]]
+    with whole(outputs[1]) as temporary:
+        page = report_page(f"hanspan: {config.task.name}", reports, facts, pairs)
+        temporary.write_text(page, "utf-8")
+
+
+def bundle_stage(config: Config, out: Path) -> Stage:
+    """Model, card and ONNX files in one folder: ``bundle/``."""
+    output = out / "bundle"
+    report = out / "report.json"
+
+    def work(progress: Progress) -> Mapping[str, Any]:
+        from hanspan.bundle import bundle
+
+        if output.exists():
+            shutil.rmtree(output)
+        return _facts(
+            bundle(
+                out / "run",
+                output,
+                onnx=config.bundle.onnx,
+                report=report if config.evaluate.gold else None,
+                name=f"hanspan-{config.task.name}",
+            )
+        )
+
+    inputs = (out / "run", *([report] if config.evaluate.gold else []))
+    code = ("bundle", "card", "onnx_export", "model")
+    return Stage("bundle", inputs, (output,), {"onnx": config.bundle.onnx}, code, work)
+
+
+def predict_stage(config: Config, out: Path) -> Stage:
+    """The bundle on text: ``predictions.jsonl``."""
+    output = out / "predictions.jsonl"
+    given = [path for text in config.predict.input for path in expand(text)]
+    sources = given or [out / "documents.jsonl"]
+
+    def work(progress: Progress) -> Mapping[str, Any]:
+        from hanspan.infer import predict
+        from hanspan.pages import pages
+
+        source = sources[0]
+        if given and not source.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.xz", ".parquet")):
+            source = out / ".predict-pages.jsonl"
+            pages(given, source, seed=config.seed)
+        try:
+            return _facts(
+                predict(
+                    source,
+                    output,
+                    model=out / "bundle",
+                    backend=config.predict.backend,
+                    progress=progress,
+                )
+            )
+        finally:
+            (out / ".predict-pages.jsonl").unlink(missing_ok=True)
+
+    code = ("infer", "encode", "decode")
+    inputs = (*sources, out / "bundle")
+    settings = {"backend": config.predict.backend, "input": list(map(str, given))}
+    return Stage("predict", inputs, (output,), settings, code, work)
+
+
+def stages_of(config: Config) -> list[Stage]:
+    """All stages of a config, in order; ``evaluate`` only where gold is named."""
+    out = Path(config.out)
+    makers = [pages_stage, label_stage, aggregate_stage, train_stage]
+    makers += [evaluate_stage] if config.evaluate.gold else []
+    makers += [bundle_stage, predict_stage]
+    return [maker(config, out) for maker in makers]
+
+
+def best_example(path: Path, longest: int = 90) -> Document | None:
+    """A sentence of the predictions with many kinds of spans, to show at the end."""
+    best: Document | None = None
+    best_value = 0.0
+    for number, document in enumerate(read_documents(path)):
+        if number == 200:
+            break
+        start = 0
+        for piece in document.text.replace("\n", "。").split("。"):
+            end = start + len(piece)
+            inside = [s for s in document.spans if start <= s.start and s.end <= end]
+            value = len({s.label for s in inside}) + 0.1 * len(inside)
+            if 15 <= len(piece) <= longest and value > best_value:
+                moved = tuple(
+                    Span(s.start - start, s.end - start, s.label, s.score) for s in inside
+                )
+                best = Document(document.id, document.text[start:end], moved, document.labels)
+                best_value = value
+            start = end + 1
+    return best
