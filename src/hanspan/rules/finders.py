@@ -1,0 +1,318 @@
+"""Rules ready to run: each finds candidates in a scene, which its borders then let pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from hanspan.data import Document, Span
+from hanspan.rules.borders import Borders
+from hanspan.rules.contract import FunctionRule, RuleError, RuleInfo, TopicVote
+from hanspan.rules.fold import Views
+from hanspan.rules.patterns import Matcher
+from hanspan.rules.spec import KeywordsSpec, Matching
+from hanspan.rules.words import Hits
+
+Candidate = tuple[int, int, str, float]
+"""Start, end, label, score."""
+
+
+class Scene:
+    """One document with what all rules share: its views and the hits of their words.
+
+    Attributes:
+        document: as the rules see it; in the second pass with the votes of the first.
+        views: forms of the text.
+        hits: matches of the words of rule ``n`` under ``n``, of its longer words under ``~n``.
+        title: forms and hits of ``meta.title`` where it is not the head of the text, else None.
+    """
+
+    __slots__ = ("document", "hits", "title", "title_end", "views")
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.views = Views(document.text)
+        self.hits: Hits = {}
+        self.title: tuple[Views, Hits] | None = None
+        self.title_end = 0
+
+
+class Finder:
+    """A rule that finds spans.
+
+    Attributes:
+        info: name, group and so on.
+        number: its place in the set.
+        words: word -> value, for the automaton; ``longer``: the words that veto.
+        width, traditional: which view it reads.
+    """
+
+    words: Mapping[str, Any] = {}
+    longer: tuple[str, ...] = ()
+    width = False
+    traditional = False
+    borders: Borders | None = None
+    number = -1
+
+    def __init__(self, info: RuleInfo) -> None:
+        self.info = info
+
+    def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
+        """(start, end, label) or (start, end, label, score)."""
+        raise NotImplementedError
+
+    def find(
+        self, scene: Scene, vetoed: Callable[[int, int, str, str], None] | None = None
+    ) -> Iterable[tuple[Any, ...]]:
+        """The candidates that pass the borders.
+
+        Args:
+            scene: the document.
+            vetoed: told (start, end, label, why) of each that does not pass.
+        """
+        borders = self.borders
+        found = self.candidates(scene)
+        if borders is None or not borders.active:
+            return found
+        text = scene.views.get(self.width, self.traditional).text
+        longer = scene.hits.get(~self.number, ())
+        if vetoed is None:
+            return [c for c in found if not borders.stop(text, c[0], c[1], longer)]
+        passed = []
+        for candidate in found:
+            why = borders.stop(text, candidate[0], candidate[1], longer)
+            if why:
+                vetoed(candidate[0], candidate[1], candidate[2], why)
+            else:
+                passed.append(candidate)
+        return passed
+
+
+class _Text(Finder):
+    def __init__(self, info: RuleInfo, spec: Matching, longer: Sequence[str] = ()) -> None:
+        super().__init__(info)
+        self.width, self.traditional = spec.width, spec.traditional
+        self.longer = (*spec.unless_inside_of, *longer)
+        self.borders = Borders(spec, inside=bool(self.longer))
+
+
+class WordFinder(_Text):
+    """Words with a label each; ASCII words must not touch other ASCII letters or digits."""
+
+    def __init__(
+        self, info: RuleInfo, spec: Matching, words: Mapping[str, str], longer: Sequence[str] = ()
+    ) -> None:
+        super().__init__(info, spec, longer)
+        self.words = words
+        self._ascii = any(_edge(word[0]) or _edge(word[-1]) for word in words)
+
+    def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
+        found = scene.hits.get(self.number, ())
+        if not self._ascii or not found:
+            return found
+        text = scene.views.get(self.width, self.traditional).text
+        return [hit for hit in found if _apart(text, hit[0], hit[1])]
+
+
+def _edge(char: str) -> bool:
+    return char.isascii() and char.isalnum()
+
+
+def _apart(text: str, start: int, end: int) -> bool:
+    if start and _edge(text[start]) and _edge(text[start - 1]):
+        return False
+    return not (end < len(text) and _edge(text[end - 1]) and _edge(text[end]))
+
+
+class PatternFinder(_Text):
+    """One or more patterns."""
+
+    def __init__(
+        self,
+        info: RuleInfo,
+        spec: Matching,
+        matchers: Sequence[Matcher],
+        words: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(info, spec)
+        self.matchers = tuple(matchers)
+        self.words = words or {}
+
+    def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
+        view = scene.views.get(self.width, self.traditional)
+        yield from scene.hits.get(self.number, ())
+        for matcher in self.matchers:
+            yield from matcher.find(view)
+
+
+class FunctionFinder(Finder):
+    """A Python rule; what it yields is checked."""
+
+    def __init__(self, rule: Any, info: RuleInfo) -> None:
+        super().__init__(info)
+        self.rule = rule
+
+    def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
+        info, size = self.info, len(scene.document.text)
+        out: list[Candidate] = []
+        try:
+            for item in self.rule(scene.document) or ():
+                if isinstance(item, Span):
+                    start, end, label = item.start, item.end, item.label
+                    score = item.score * info.weight
+                else:
+                    start, end = item[0], item[1]
+                    label = item[2] if len(item) > 2 else info.labels[0]
+                    score = info.weight
+                    if len(item) == 2 and len(info.labels) > 1:
+                        raise RuleError(
+                            f"{info.where}: found (start, end) without a label; "
+                            f"expected one of {', '.join(info.labels)}"
+                        )
+                if label not in info.labels:
+                    raise RuleError(
+                        f"{info.where}: found the label {label!r}, expected one of its labels "
+                        f"{', '.join(info.labels)}"
+                    )
+                if not 0 <= start < end <= size:
+                    raise RuleError(
+                        f"{info.where}: span {start}:{end} in document "
+                        f"{scene.document.id!r} of {size} characters; expected "
+                        f"0 <= start < end <= {size}, counted in code points"
+                    )
+                out.append((start, end, label, score))
+        except RuleError:
+            raise
+        except Exception as err:
+            raise failed(info, scene.document, err) from err
+        return out
+
+
+def failed(info: RuleInfo, document: Document, err: Exception) -> RuleError:
+    """The error for a rule that raised, with the line that raised where it is known."""
+    place, trace = "", err.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == info.file:
+            place = f" in line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return RuleError(
+        f"{info.where}: raised {type(err).__name__}: {err}{place}, on document {document.id!r}; "
+        f"mend it, disable it, or run with --on-error skip"
+    )
+
+
+class TopicFinder:
+    """A rule that votes for a class of the document."""
+
+    words: Mapping[str, Any] = {}
+    longer: tuple[str, ...] = ()
+    width = False
+    traditional = False
+    number = -1
+
+    def __init__(self, info: RuleInfo) -> None:
+        self.info = info
+
+    def vote(self, scene: Scene) -> Iterable[TopicVote]:
+        """Its votes; usually none or one."""
+        raise NotImplementedError
+
+
+class KeywordFinder(TopicFinder):
+    """Weighted words; see :class:`~hanspan.rules.spec.KeywordsSpec`."""
+
+    def __init__(
+        self,
+        info: RuleInfo,
+        spec: KeywordsSpec,
+        patterns: Sequence[tuple[Matcher, float]],
+        title_patterns: Sequence[tuple[Matcher, float]],
+    ) -> None:
+        super().__init__(info)
+        self.spec, self.words = spec, spec.words
+        self.width, self.traditional = spec.width, spec.traditional
+        self.patterns, self.title_patterns = tuple(patterns), tuple(title_patterns)
+
+    def tally(self, scene: Scene) -> float:
+        """The sum of the weights of what occurs."""
+        spec, total = self.spec, 0.0
+        seen: dict[str, int] = {}
+        view = scene.views.get(self.width, self.traditional)
+
+        def count(text: str, hits: Iterable[tuple[int, int, Any]], head: int) -> float:
+            out = 0.0
+            for start, end, weight in hits:
+                word = text[start:end]
+                seen[word] = seen.get(word, 0) + 1
+                if seen[word] <= spec.cap:
+                    out += weight * (spec.title_weight if start < head else 1.0)
+            return out
+
+        title = scene.title
+        if title is not None:
+            other = title[0].get(self.width, self.traditional)
+            total += count(other.text, title[1].get(self.number, ()), len(other.text))
+            for matcher, weight in self.patterns:
+                total += count(
+                    other.text, ((s, e, weight) for s, e, _ in matcher.find(other)), 1 << 30
+                )
+        else:
+            other = view
+        total += count(view.text, scene.hits.get(self.number, ()), scene.title_end)
+        for matcher, weight in self.patterns:
+            total += count(
+                view.text, ((s, e, weight) for s, e, _ in matcher.find(view)), scene.title_end
+            )
+        for matcher, weight in self.title_patterns:
+            limit = len(other.text) if title is not None else scene.title_end
+            if any(start < limit for start, _, _ in matcher.find(other)):
+                total += weight
+        if spec.sources:
+            source = str(scene.document.meta.get("source", ""))
+            total += sum(weight for part, weight in spec.sources.items() if part in source)
+        return total
+
+    def vote(self, scene: Scene) -> Iterable[TopicVote]:
+        spec, total = self.spec, self.tally(scene)
+        if total >= spec.threshold and total > 0:
+            score = self.info.weight * total / (total + spec.scale)
+            yield TopicVote(spec.topic, score, self.info.source)
+
+
+class FunctionTopic(TopicFinder):
+    """A Python topic rule; what it yields is checked."""
+
+    def __init__(self, rule: FunctionRule, info: RuleInfo) -> None:
+        super().__init__(info)
+        self.rule = rule
+
+    def vote(self, scene: Scene) -> Iterable[TopicVote]:
+        info = self.info
+        try:
+            found = self.rule(scene.document)
+            if found is None:
+                return []
+            items = (
+                [found]
+                if isinstance(found, (str, TopicVote))
+                or (isinstance(found, tuple) and found and isinstance(found[0], str))
+                else list(found)
+            )
+            votes = []
+            for item in items:
+                if isinstance(item, TopicVote):
+                    topic, score = item.label, item.score
+                elif isinstance(item, str):
+                    topic, score = item, 1.0
+                else:
+                    topic, score = item[0], float(item[1])
+                votes.append(TopicVote(topic, score * info.weight, info.source))
+        except Exception as err:
+            raise failed(info, scene.document, err) from err
+        for vote in votes:
+            if vote.label not in info.labels or not 0 < vote.score <= 1:
+                raise RuleError(
+                    f"{info.where}: found the vote ({vote.label!r}, {vote.score}), expected one "
+                    f"of its topics {', '.join(info.labels)} and a score in (0, 1]"
+                )
+        return votes

@@ -1,0 +1,101 @@
+"""Views of a text of the same length: full width folded, traditional written simplified.
+
+Only maps of one character to one are used, so offsets in a view are offsets in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Letters, digits and three signs only: Chinese punctuation keeps its width.
+_WIDE = "".join(chr(c) for c in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B)))
+_WIDE += "".join(chr(c) for c in range(0xFF41, 0xFF5B)) + "％＆＠"
+_WIDTH = {ord(c): chr(ord(c) - 0xFEE0) for c in _WIDE}
+_HAS_WIDE = re.compile(f"[{_WIDE}]")
+
+
+def fold_width(text: str) -> str:
+    """Full-width letters, digits and ％＆＠ as their half-width forms."""
+    return text.translate(_WIDTH) if _HAS_WIDE.search(text) else text
+
+
+@lru_cache(maxsize=1)
+def _opencc() -> Any:
+    import opencc
+
+    return opencc.OpenCC("t2s")
+
+
+@lru_cache(maxsize=1)
+def _single() -> dict[int, str]:
+    convert = _opencc().convert
+    chars = [chr(c) for c in (*range(0x3400, 0xA000), *range(0x20000, 0x2A6E0))]
+    pairs = zip(chars, convert("\n".join(chars)).split("\n"), strict=True)
+    return {ord(a): b for a, b in pairs if a != b and len(b) == 1}
+
+
+def to_simplified(text: str) -> str:
+    """Simplified characters (opencc ``t2s``), always of the same length."""
+    try:
+        out: str = _opencc().convert(text)
+    except UnicodeEncodeError:  # a lone surrogate
+        return text.translate(_single())
+    return out if len(out) == len(text) else text.translate(_single())
+
+
+class View:
+    """One form of a text, as string and as bytes for re2, with offsets back to characters."""
+
+    __slots__ = ("_before", "_data", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._data: bytes | None = None
+        self._before: NDArray[np.int32] | None = None
+
+    @property
+    def data(self) -> bytes:
+        """UTF-8."""
+        if self._data is None:
+            self._data = self.text.encode("utf-8", "surrogatepass")
+        return self._data
+
+    def char(self, offset: int) -> int:
+        """Offset in code points of an offset in bytes."""
+        if self._before is None:
+            raw = np.frombuffer(self.data, np.uint8)
+            self._before = np.zeros(len(raw) + 1, np.int32)
+            np.cumsum((raw & 0xC0) != 0x80, out=self._before[1:])
+        return self._before.item(offset)
+
+
+class Views:
+    """The forms of one text, made when first asked for; equal forms are one object."""
+
+    __slots__ = ("_made", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._made: dict[tuple[bool, bool], View] = {(False, False): View(text)}
+
+    def get(self, width: bool, traditional: bool) -> View:
+        """The form with full width folded and/or traditional simplified."""
+        key = (width, traditional)
+        view = self._made.get(key)
+        if view is None:
+            text = fold(self.text, width, traditional)
+            same = (made for made in self._made.values() if made.text == text)
+            view = self._made[key] = next(same, None) or View(text)
+        return view
+
+
+def fold(text: str, width: bool, traditional: bool) -> str:
+    """One form of a text."""
+    if width:
+        text = fold_width(text)
+    return to_simplified(text) if traditional else text

@@ -1,0 +1,45 @@
+"""What a rule is, as a hash: the same hash, the same votes on the same text."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from hanspan.rules.contract import FunctionRule
+from hanspan.rules.finders import Finder, TopicFinder
+from hanspan.rules.spec import Spec
+
+ENGINE = 1
+"""Raised when the engine finds other votes with the same rules."""
+
+
+def hash_rule(spec: Spec, made: Finder | TopicFinder) -> str:
+    """Hash of a YAML rule: its settings, words and patterns after all files are read."""
+    digest = hashlib.sha256(f"{ENGINE}:".encode())
+    settings = spec.model_dump(exclude={"yes", "no", "note", "entries", "words"})
+    digest.update(json.dumps(settings, sort_keys=True, ensure_ascii=True).encode())
+    for word, value in sorted(made.words.items()):
+        digest.update(f"{word}\t{value}\n".encode("utf-8", "surrogatepass"))
+    for matcher in getattr(made, "matchers", ()):
+        digest.update(matcher.pattern.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def hash_function(rule: FunctionRule) -> str:
+    """Hash of a Python rule: its settings and every ``.py`` file beside its own."""
+    info = rule.info
+    settings = (ENGINE, info.name, info.labels, info.group, info.priority, info.weight, info.after)
+    file = inspect.getsourcefile(rule.function)
+    text = repr(settings) + (_folder(str(Path(file).parent)) if file else "")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _folder(folder: str) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()

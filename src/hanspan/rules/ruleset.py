@@ -1,0 +1,290 @@
+"""A set of rules that is applied to documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hanspan.data import ENTITY, NONE, Document, Span
+from hanspan.rules.contract import FunctionRule, Rule, RuleError, RuleInfo, TopicVote
+from hanspan.rules.finders import Finder, FunctionFinder, FunctionTopic, Scene, TopicFinder
+from hanspan.rules.fold import Views
+from hanspan.rules.words import Hits, WordIndex
+
+Vote = tuple[int, int, str, int, float]
+"""Start, end, label, number of the rule, score."""
+
+_TITLE_END = re.compile(r"[。！？；…\n]")
+_TITLE_LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Veto:
+    """A candidate that its own rule's settings stopped."""
+
+    start: int
+    end: int
+    label: str
+    rule: str
+    why: str
+
+
+class RuleSet:
+    """Rules, applied together.
+
+    Args:
+        name: of the task.
+        finders: span rules, in order.
+        topic_finders: topic rules, in order.
+        labels: what spans may be labelled; ENTITY and NONE are always allowed.
+        topics: classes of a document.
+        origin: what :func:`~hanspan.rules.load_rules` was given; makes the set picklable.
+        hashes: rule name -> hash of its settings and words.
+        notices: what the user should know, such as a lexicon that is missing.
+
+    Raises:
+        RuleError: for two rules of one name, or a label that the set does not know.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        finders: Sequence[Finder],
+        topic_finders: Sequence[TopicFinder] = (),
+        *,
+        labels: Sequence[str] = (),
+        topics: Sequence[str] = (),
+        origin: str | None = None,
+        hashes: Mapping[str, str] | None = None,
+        notices: Sequence[str] = (),
+    ) -> None:
+        self.name, self.origin = name, origin
+        self.finders, self.topic_finders = tuple(finders), tuple(topic_finders)
+        self._everything: list[Finder | TopicFinder] = [*self.finders, *self.topic_finders]
+        self.infos: tuple[RuleInfo, ...] = tuple(finder.info for finder in self._everything)
+        self.labels = tuple(labels) or _seen(f.info for f in self.finders)
+        self.topics = tuple(topics) or _seen(f.info for f in self.topic_finders)
+        self.hashes, self.notices = dict(hashes or {}), tuple(notices)
+        self._check()
+        for number, finder in enumerate(self._everything):
+            finder.number = number
+        self._first = [f for f in self.finders if not f.info.after]
+        self._second = [f for f in self.finders if f.info.after]
+        self._topics_first = [f for f in self.topic_finders if not f.info.after]
+        self._topics_second = [f for f in self.topic_finders if f.info.after]
+        self._sources = [info.source for info in self.infos]
+        self._indexes: list[WordIndex] | None = None
+        self._topic_views = {(f.width, f.traditional) for f in self.topic_finders if f.words}
+
+    def _check(self) -> None:
+        seen: dict[str, RuleInfo] = {}
+        for info in self.infos:
+            if info.name in seen:
+                raise RuleError(
+                    f"{info.where}: another rule has this name: {seen[info.name].where}; "
+                    f"rename one, or use 'disable:' or 'override:'"
+                )
+            seen[info.name] = info
+            allowed = self.topics if info.topical else (*self.labels, ENTITY, NONE)
+            for label in info.labels:
+                if label not in allowed:
+                    what = "topic" if info.topical else "label"
+                    raise RuleError(
+                        f"{info.where}: found the {what} {label!r}, expected one of "
+                        f"{', '.join(allowed) or 'none: the set has no ' + what + 's'}"
+                    )
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    def __reduce__(self) -> Any:
+        if self.origin is None:
+            raise RuleError(
+                f"rule set {self.name!r} was made in Python and cannot be sent to another "
+                f"process; write it as a YAML file with 'python:', or use workers=1"
+            )
+        from hanspan.rules.loader import load_rules
+
+        return load_rules, (self.origin,)
+
+    def _index(self) -> list[WordIndex]:
+        if self._indexes is None:
+            groups: dict[tuple[bool, bool], dict[int, Mapping[str, Any]]] = {}
+            for finder in self._everything:
+                group = groups.setdefault((finder.width, finder.traditional), {})
+                if finder.words:
+                    group[finder.number] = finder.words
+                if finder.longer:
+                    group[~finder.number] = dict.fromkeys(finder.longer)
+            self._indexes = [
+                WordIndex(words, width=width, traditional=traditional)
+                for (width, traditional), words in groups.items()
+                if words
+            ]
+        return self._indexes
+
+    def _scene(self, document: Document) -> Scene:
+        scene = Scene(document)
+        indexes = self._index()
+        for index in indexes:
+            index.find(scene.views.get(index.width, index.traditional).text, scene.hits)
+        if self.topic_finders:
+            title = document.meta.get("title")
+            text = document.text
+            if isinstance(title, str) and title:
+                if text.startswith(title):
+                    scene.title_end = len(title)
+                else:
+                    views, hits = Views(title), Hits()
+                    for index in indexes:
+                        if (index.width, index.traditional) in self._topic_views:
+                            index.find(views.get(index.width, index.traditional).text, hits)
+                    scene.title = (views, hits)
+            else:
+                head = text.find("\n")
+                if head < 0 and len(text) <= _TITLE_LONGEST:
+                    head = len(text)
+                if 0 < head <= _TITLE_LONGEST and not _TITLE_END.search(text[:head]):
+                    scene.title_end = head
+        return scene
+
+    def votes(
+        self,
+        document: Document,
+        *,
+        skip: Callable[[RuleInfo, Document, Exception], None] | None = None,
+        vetoes: list[Veto] | None = None,
+    ) -> tuple[list[Vote], list[TopicVote]]:
+        """All votes of all rules.
+
+        Args:
+            document: its own spans are not seen by the rules.
+            skip: where given, it is told of a rule that fails on this document, and the other
+                rules go on; otherwise the failure is raised.
+            vetoes: where given, candidates that a rule's own settings stopped are added.
+
+        Raises:
+            RuleError: naming the rule that failed, its file and line.
+        """
+        if document.spans:
+            document = document.with_spans(())
+        scene = self._scene(document)
+        votes: list[Vote] = []
+        topics: list[TopicVote] = []
+        self._run(self._first, scene, votes, skip, vetoes)
+        self._run_topics(self._topics_first, scene, topics, skip)
+        if self._second or self._topics_second:
+            scene.document = document.with_spans(self._spans(votes))
+            self._run(self._second, scene, votes, skip, vetoes)
+            self._run_topics(self._topics_second, scene, topics, skip)
+        return votes, topics
+
+    def _run(
+        self,
+        finders: Iterable[Finder],
+        scene: Scene,
+        votes: list[Vote],
+        skip: Callable[[RuleInfo, Document, Exception], None] | None,
+        vetoes: list[Veto] | None,
+    ) -> None:
+        for finder in finders:
+            number, weight, name = finder.number, finder.info.weight, finder.info.name
+            try:
+                if vetoes is None:
+                    found = finder.find(scene)
+                else:
+                    found = finder.find(scene, _teller(name, vetoes))
+                for item in found:
+                    votes.append(
+                        (item[0], item[1], item[2], number, item[3] if len(item) > 3 else weight)
+                    )
+            except RuleError as err:
+                if skip is None:
+                    raise
+                skip(finder.info, scene.document, err)
+
+    def _run_topics(
+        self,
+        finders: Iterable[TopicFinder],
+        scene: Scene,
+        topics: list[TopicVote],
+        skip: Callable[[RuleInfo, Document, Exception], None] | None,
+    ) -> None:
+        for finder in finders:
+            try:
+                topics.extend(finder.vote(scene))
+            except RuleError as err:
+                if skip is None:
+                    raise
+                skip(finder.info, scene.document, err)
+
+    def _spans(self, votes: Iterable[Vote]) -> tuple[Span, ...]:
+        sources = self._sources
+        return tuple(Span(s, e, label, score, sources[n]) for s, e, label, n, score in votes)
+
+    def apply(
+        self,
+        document: Document,
+        *,
+        skip: Callable[[RuleInfo, Document, Exception], None] | None = None,
+    ) -> Document:
+        """The same document with all votes as spans, and topic votes in its meta.
+
+        Spans may overlap; ``source`` is ``rule:<name>``. ``meta["topic_votes"]`` is a list of
+        ``{"label", "score", "source"}``, absent when no topic rule spoke.
+
+        Raises:
+            RuleError: naming the rule that failed, its file and line, unless ``skip`` is given.
+        """
+        votes, topics = self.votes(document, skip=skip)
+        meta = {k: v for k, v in document.meta.items() if k != "topic_votes"}
+        if topics:
+            meta["topic_votes"] = [
+                {"label": t.label, "score": round(t.score, 4), "source": t.source} for t in topics
+            ]
+        return replace(document, spans=self._spans(sorted(set(votes))), meta=meta)
+
+    __call__ = apply
+
+    @classmethod
+    def of(
+        cls,
+        rules: Iterable[Rule | FunctionRule],
+        *,
+        name: str = "rules",
+        labels: Sequence[str] = (),
+        topics: Sequence[str] = (),
+    ) -> RuleSet:
+        """A set of rules made in Python."""
+        finders: list[Finder] = []
+        topical: list[TopicFinder] = []
+        for item in rules:
+            info = item.info if isinstance(item, FunctionRule) else _info(item)
+            if isinstance(item, FunctionRule) and info.topical:
+                topical.append(FunctionTopic(item, info))
+            else:
+                finders.append(FunctionFinder(item, info))
+        return cls(name, finders, topical, labels=labels, topics=topics)
+
+
+def _teller(name: str, vetoes: list[Veto]) -> Callable[[int, int, str, str], None]:
+    return lambda start, end, label, why: vetoes.append(Veto(start, end, label, name, why))
+
+
+def _info(item: Any) -> RuleInfo:
+    try:
+        return RuleInfo(
+            item.name, "python", tuple(item.labels), item.group or "", int(item.priority or 0)
+        )
+    except (AttributeError, TypeError) as err:
+        raise RuleError(
+            f"found {type(item).__name__} as a rule, expected an object with name, labels, "
+            f"group, priority and __call__ ({err}); the decorator @rule makes one"
+        ) from None
+
+
+def _seen(infos: Iterable[RuleInfo]) -> tuple[str, ...]:
+    labels = dict.fromkeys(label for info in infos for label in info.labels)
+    return tuple(label for label in labels if label not in (ENTITY, NONE))
