@@ -1,0 +1,353 @@
+"""The student: one encoder, a tag head and a topic head, all of stock transformers classes.
+
+The two stock classes (token and sequence classification) are built as usual; the encoder is
+then taken out of both, run once, and its output handed to each stock head. So any AutoModel
+architecture works, and the folder that is saved loads in stock classes with equal logits.
+
+Layout: where the architecture names its two heads apart (ESM, ELECTRA, ...) one folder with one
+label list holds both; a head's rows for the other head's labels have weight 0 and bias -80, so
+that softmax and sigmoid give them nothing. Elsewhere (BERT, ModernBERT, ...) the topic model is a
+second stock folder, ``topic/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hanspan.encode import Forward
+from hanspan.errors import HanspanError
+from hanspan.meta import ModelMeta
+
+T = TypeVar("T")
+
+NEVER = -80.0
+"""Bias of a head's rows for labels of the other head; exp(-80) is 2e-35."""
+
+
+class _Replay:
+    """Stands where a stock head model expects its encoder, and returns a kept output.
+
+    One slot a thread: a served model may be called from several.
+    """
+
+    def __init__(self) -> None:
+        self.slot = threading.local()
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self.slot.output
+
+    def __deepcopy__(self, _: dict[int, Any]) -> _Replay:
+        return _Replay()
+
+
+class JointModel(nn.Module):
+    """An encoder with a tag head and, where there are topics, a topic head.
+
+    ``forward(input_ids, attention_mask)`` returns ``(tag_logits (B, L, 1 + 4 * labels),
+    topic_logits (B, topics))`` after one pass of the encoder.
+    """
+
+    def __init__(self, token_model: Any, topic_model: Any | None, n_tags: int) -> None:
+        super().__init__()
+        self.n_tags = n_tags
+        self.n_topics = 0 if topic_model is None else int(topic_model.config.num_labels)
+        self.prefix: str = token_model.base_model_prefix
+        # The sequence model's encoder is the fuller one (BERT's has a pooler).
+        source = token_model if topic_model is None else topic_model
+        self.encoder: nn.Module = getattr(source, self.prefix)
+        self.config = token_model.config
+        self.token_head = _without_encoder(token_model, self.prefix)
+        self.topic_head = (
+            None if topic_model is None else _without_encoder(topic_model, self.prefix)
+        )
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Tag logits of each token and topic logits of each row."""
+        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        tags = self._head(self.token_head, output, input_ids, attention_mask)
+        if self.topic_head is None:
+            return tags, tags.new_zeros((tags.shape[0], 0))
+        return tags, self._head(self.topic_head, output, input_ids, attention_mask)
+
+    def _head(self, head: Any, output: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        replay = head.__dict__[self.prefix]
+        replay.slot.output = output
+        try:
+            return cast(
+                Tensor, head(input_ids=input_ids, attention_mask=attention_mask, return_dict=True)
+                .logits,
+            )  # fmt: skip
+        finally:
+            replay.slot.output = None
+
+    @property
+    def one_folder(self) -> bool:
+        """Whether the two heads' weights have different names."""
+        if self.topic_head is None:
+            return True
+        return not set(self.token_head.state_dict()) & set(self.topic_head.state_dict())
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Weights outside the encoder."""
+        inner = {id(p) for p in self.encoder.parameters()}
+        return [p for p in self.parameters() if id(p) not in inner]
+
+
+def _without_encoder(model: Any, prefix: str) -> Any:
+    del model._modules[prefix]
+    model.__dict__[prefix] = _Replay()
+    return model
+
+
+def _last_linear(head: nn.Module) -> nn.Linear:
+    """The layer of a head that makes the logits."""
+    return [m for m in head.modules() if isinstance(m, nn.Linear)][-1]
+
+
+def _auto(kind: str, source: str | Path | None, config: Any) -> Any:
+    import transformers
+
+    auto = getattr(transformers, kind)
+    if source is None:
+        return auto.from_config(config)
+    return auto.from_pretrained(source, config=config, dtype=torch.float32, use_safetensors=True)
+
+
+def _quiet(work: Callable[[], T]) -> T:
+    """Run ``work`` without transformers' bars and load reports."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        return work()
+    finally:
+        logging.set_verbosity(before)
+
+
+def build_model(
+    source: str | Path | None, labels: tuple[str, ...], topics: tuple[str, ...], config: Any = None
+) -> JointModel:
+    """A joint model with fresh heads.
+
+    Args:
+        source: folder or Hub id of a pretrained encoder; None for random weights of ``config``.
+        labels: entity types.
+        topics: document classes; may be empty.
+        config: a transformers config; required when ``source`` is None.
+
+    Raises:
+        HanspanError: if the encoder cannot be loaded or has no stock head classes.
+    """
+    from transformers import AutoConfig
+
+    tags = ModelMeta(labels, topics).tags
+
+    def heads() -> JointModel:
+        base = config if source is None else AutoConfig.from_pretrained(source)
+        token = _auto("AutoModelForTokenClassification", source, _with_labels(base, tags))
+        topic = None
+        if topics:
+            named = _with_labels(base, list(topics))
+            topic = _auto("AutoModelForSequenceClassification", source, named)
+        return JointModel(token, topic, len(tags))
+
+    try:
+        return _quiet(heads)
+    except (OSError, ValueError, RuntimeError) as err:
+        reason = " ".join(str(err).split())[:300]
+        raise HanspanError(
+            f"encoder {str(source)!r} cannot be loaded ({reason}); expected a folder or Hub id "
+            f"with config.json and model.safetensors"
+        ) from None
+
+
+def _with_labels(config: Any, names: list[str]) -> Any:
+    import copy
+
+    named = copy.deepcopy(config)
+    named.id2label = dict(enumerate(names))
+    named.label2id = {name: number for number, name in enumerate(names)}
+    named.problem_type = "single_label_classification"
+    return named
+
+
+def save_model(
+    model: JointModel, tokenizer: Any, folder: str | os.PathLike[str], meta: ModelMeta
+) -> None:
+    """Write a model folder that stock transformers loads.
+
+    Args:
+        model: heads in the order of ``meta.labels`` and ``meta.topics``.
+        tokenizer: a transformers fast tokenizer.
+        folder: made if needed; files of an earlier model in it are replaced.
+        meta: written as ``hanspan.json`` (``folders`` is set here).
+    """
+    folder = Path(folder)
+    encoder = {f"{model.prefix}.{k}": v for k, v in model.encoder.state_dict().items()}
+    token = dict(model.token_head.state_dict())
+    tags = meta.tags
+    kind = "none" if model.topic_head is None else "one" if model.one_folder else "two"
+    names = list(tags)
+    if model.topic_head is not None:
+        topic = dict(model.topic_head.state_dict())
+        if kind == "one":
+            names = [*tags, *meta.topics]
+            _pad_rows(model.token_head, token, 0, len(meta.topics))
+            _pad_rows(model.topic_head, topic, len(tags), 0)
+            token |= topic
+        else:
+            inner = folder / "topic"
+            state = {**encoder, **topic}
+            _write(inner, state, _with_labels(model.topic_head.config, list(meta.topics)),
+                   model.topic_head, tokenizer, meta.max_length)  # fmt: skip
+    state = {**encoder, **token}
+    config = _with_labels(model.config, names)
+    _write(folder, state, config, model.token_head, tokenizer, meta.max_length)
+    replace(meta, folders=kind).write(folder)
+
+
+def _pad_rows(head: nn.Module, state: dict[str, Tensor], before: int, after: int) -> None:
+    last = _last_linear(head)
+    name = next(name for name, module in head.named_modules() if module is last)
+    weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias")
+    if bias is None:
+        raise HanspanError(f"head layer {name!r} has no bias; expected one to hold both label sets")
+    state[f"{name}.weight"] = nn.functional.pad(weight, (0, 0, before, after))
+    state[f"{name}.bias"] = nn.functional.pad(bias, (before, after), value=NEVER)
+
+
+def _write(
+    folder: Path, state: dict[str, Tensor], config: Any, head: Any, tokenizer: Any, length: int
+) -> None:
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = _with_labels(config, list(config.id2label.values()))
+    config.architectures = [type(head).__name__]
+    config.dtype = "float32"
+    config.save_pretrained(folder)
+    save_file(
+        {name: value.detach().float().contiguous().cpu().clone() if value.is_floating_point()
+         else value.detach().contiguous().cpu().clone() for name, value in state.items()},
+        folder / "model.safetensors", metadata={"format": "pt"},
+    )  # fmt: skip
+    save_tokenizer(tokenizer, folder, length)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path, length: int) -> None:
+    """Save so that transformers 4 and 5 load the same pipeline (v5's own class name fails in 4)."""
+    import copy
+
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.model_max_length = length
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text("utf-8"))
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    settings.pop("backend", None)
+    path.write_text(json.dumps(settings, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+
+def load_tokenizer(source: str | Path) -> Any:
+    """The stock fast tokenizer of a folder or Hub id.
+
+    Raises:
+        HanspanError: if there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = _quiet(lambda: AutoTokenizer.from_pretrained(source))
+    except (OSError, ValueError, KeyError) as err:
+        reason = " ".join(str(err).split())[:300]
+        raise HanspanError(f"tokenizer of {str(source)!r} cannot be loaded ({reason})") from None
+    if not getattr(tokenizer, "is_fast", False):
+        raise HanspanError(
+            f"{str(source)!r} has a slow tokenizer; expected one with tokenizer.json, which alone "
+            f"keeps character offsets"
+        )
+    return tokenizer
+
+
+def load_model(folder: str | os.PathLike[str]) -> tuple[JointModel, Any, ModelMeta]:
+    """Read a folder that :func:`save_model` wrote: ``(model in eval mode, tokenizer, meta)``.
+
+    Raises:
+        HanspanError: if the folder is missing, incomplete, or its heads do not fit its labels.
+    """
+    from transformers import AutoConfig
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise HanspanError(f"{folder}: no such folder; expected a model folder")
+    meta = ModelMeta.read(folder)
+    tokenizer = load_tokenizer(folder)
+
+    def heads() -> JointModel:
+        config = AutoConfig.from_pretrained(folder)
+        token = _auto("AutoModelForTokenClassification", folder, config)
+        topic = None
+        if meta.folders == "one":
+            topic = _auto("AutoModelForSequenceClassification", folder, config)
+        elif meta.folders == "two":
+            inner = folder / "topic"
+            own = AutoConfig.from_pretrained(inner)
+            topic = _auto("AutoModelForSequenceClassification", inner, own)
+        n_tags = len(meta.tags)
+        _keep_rows(token, 0, n_tags)
+        if topic is not None:
+            first = n_tags if meta.folders == "one" else 0
+            _keep_rows(topic, first, first + len(meta.topics))
+        return JointModel(token, topic, n_tags)
+
+    try:
+        model = _quiet(heads)
+    except (OSError, ValueError, RuntimeError) as err:
+        reason = " ".join(str(err).split())[:300]
+        raise HanspanError(f"{folder}: cannot be loaded ({reason})") from None
+    return model.eval(), tokenizer, meta
+
+
+def _keep_rows(model: Any, first: int, last: int) -> None:
+    linear = _last_linear(model)
+    if linear.out_features < last:
+        raise HanspanError(
+            f"head with {linear.out_features} outputs found, {last} expected by hanspan.json"
+        )
+    if (first, last) != (0, linear.out_features):
+        linear.weight = nn.Parameter(linear.weight.detach()[first:last].clone())
+        linear.bias = nn.Parameter(linear.bias.detach()[first:last].clone())
+        linear.out_features = last - first
+    names = [model.config.id2label[i] for i in range(first, last)]
+    model.config = _with_labels(model.config, names)
+    model.num_labels = last - first
+
+
+def forward_fn(model: JointModel, *, bf16: bool = False) -> Forward:
+    """The model as a function of NumPy arrays, for :func:`hanspan.encode.tag_texts`."""
+    device = next(model.parameters()).device
+
+    def forward(
+        ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            tags, topics = model(
+                torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+            )
+        return tags.float().cpu().numpy(), topics.float().cpu().numpy()
+
+    return forward

@@ -1,0 +1,93 @@
+"""Settings of training. No torch here: the config and the command line import it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainSettings(BaseModel):
+    """How the student is trained; the defaults suit a small encoder and weak labels.
+
+    Shares are in [0, 1]. Every piece of the method can be switched off here, which is what
+    ``scripts/bench_ablation.py`` does.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    encoder: str = "auto"
+    """``auto`` (the embedded encoder where it ships, else ``random:small``), ``embedded``, a
+    folder, a Hub id, or ``random:tiny`` / ``random:small`` for untrained weights."""
+    mode: Literal["weak", "mixed", "supervised"] = "weak"
+    """``weak`` reads no hand label; ``mixed`` adds those of ``hand``; ``supervised`` reads them
+    alone (the reference run)."""
+    hand: str | None = None
+    """Documents with hand labels, for the modes ``mixed`` and ``supervised``."""
+    epochs: int | None = Field(default=None, ge=1, le=1000)
+    """Passes over the text; when left out, chosen so that about a million tokens are seen, at
+    least 3 and at most 30 passes."""
+    lr: float | None = Field(default=None, gt=0, le=1)
+    """Peak learning rate; when left out, chosen by the encoder: 1e-3 for random weights, else
+    by its width (3e-4 up to 512, 5e-5 above)."""
+    head_lr_factor: float = Field(default=3.0, gt=0)
+    """The heads learn so many times faster than a pretrained encoder."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's, on matrices only."""
+    warmup: float = Field(default=0.1, ge=0, le=1)
+    """Share of the steps over which the learning rate rises; it then falls to zero linearly."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Of the encoder and the heads; the encoder's own when left out."""
+    batch_tokens: int = Field(default=2048, ge=16)
+    """Tokens of one batch, padding included."""
+    accumulate: int = Field(default=1, ge=1)
+    """Batches of one optimiser step."""
+    max_length: int = Field(default=256, ge=8)
+    """Tokens of a window, special ones included; longer texts are cut at sentence ends."""
+    seed: int = 7
+    """Of weights, order, dropout and sampling."""
+    seeds: int = Field(default=1, ge=1, le=16)
+    """How many students are trained and averaged; above 1 one more is distilled from them."""
+    rounds: int = Field(default=0, ge=0, le=5)
+    """Self-training rounds after the first student."""
+    round_epochs: float = Field(default=0.5, gt=0, le=10)
+    """Length of one round, as a share of the first training."""
+    pool: str | None = None
+    """More unlabelled documents that self-training rounds learn from."""
+    confidence: float = Field(default=0.8, ge=0, le=1)
+    """A teacher's span counts in a round from this probability on."""
+    sure_o: float = Field(default=0.9, ge=0, le=1)
+    """A teacher's ``O`` counts in a round from this probability on."""
+    sharpen: float = Field(default=2.0, ge=1)
+    """Teacher probabilities are raised to this power and normalised again."""
+    topic_confidence: float = Field(default=0.7, ge=0, le=1)
+    """A teacher's topic counts in a round from this probability on."""
+    unknown_share: float = Field(default=0.3, ge=0, le=1)
+    """Share of the characters that no rule spoke of that is trained as ``O``, drawn anew in each
+    epoch. 0 trusts negatives alone; 1 is the naive way."""
+    confidence_weight: bool = True
+    """Weight a soft label by its highest probability."""
+    mask_missed: bool = True
+    """After warm-up, drop an ``O`` that no rule vouches for where the model is sure of an
+    entity."""
+    mask_after: float = Field(default=0.3, ge=0, le=1)
+    """Share of the steps after which that begins."""
+    mask_threshold: float = Field(default=0.6, ge=0, le=1)
+    """Probability of any entity from which the model counts as sure."""
+    mask_guard: float = Field(default=1.0, ge=0)
+    """At most so many characters of a type are dropped for each labelled one, so that a rare
+    type cannot run away."""
+    topic_weight: float = Field(default=0.5, ge=0)
+    """Weight of the topic loss beside the tag loss."""
+    replace_mentions: float = Field(default=0.0, ge=0, le=1)
+    """Share of labelled mentions that are replaced by another of their type, anew each epoch."""
+    held_out: float = Field(default=0.1, ge=0, le=0.5)
+    """Share of the documents that is kept from training, to watch agreement with the rules."""
+    select: Literal["last", "agreement"] = "last"
+    """Which epoch is kept: the last, or the one that agrees best on the held-out documents."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """``auto``: bf16 on a GPU or a CPU with AMX, where it is faster; else fp32."""
+    device: Literal["auto", "cpu"] = "auto"
+    """``auto``: a GPU where there is one."""
+    save_every: int = Field(default=200, ge=1)
+    """Steps between checkpoints, from which a killed run goes on exactly."""
