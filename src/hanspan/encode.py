@@ -92,9 +92,8 @@ class TextEncoder:
         self.prefix: list[int] = list(probe.ids[:first])
         self.suffix: list[int] = list(probe.ids[last:])
         self.table = _char_table(tokenizer)
-        pad = next((tokenizer.token_to_id(t) for t in ("[PAD]", "<pad>") if
-                    tokenizer.token_to_id(t) is not None), 0)  # fmt: skip
-        self.pad: int = pad
+        pads = [tokenizer.token_to_id(name) for name in ("[PAD]", "<pad>")]
+        self.pad: int = next((number for number in pads if number is not None), 0)
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike[str]) -> TextEncoder:

@@ -31,6 +31,14 @@ from hanspan.meta import ModelMeta
 
 T = TypeVar("T")
 
+_DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "mlp_dropout",
+    "attention_dropout",
+    "embedding_dropout",
+    "classifier_dropout",
+)
 NEVER = -80.0
 """Bias of a head's rows for labels of the other head; exp(-80) is 2e-35."""
 
@@ -85,9 +93,9 @@ class JointModel(nn.Module):
         replay.slot.output = output
         try:
             return cast(
-                Tensor, head(input_ids=input_ids, attention_mask=attention_mask, return_dict=True)
-                .logits,
-            )  # fmt: skip
+                Tensor,
+                head(input_ids=input_ids, attention_mask=attention_mask, return_dict=True).logits,
+            )
         finally:
             replay.slot.output = None
 
@@ -124,7 +132,7 @@ def _auto(kind: str, source: str | Path | None, config: Any) -> Any:
     return auto.from_pretrained(source, config=config, dtype=torch.float32, use_safetensors=True)
 
 
-def _quiet(work: Callable[[], T]) -> T:
+def quietly(work: Callable[[], T]) -> T:
     """Run ``work`` without transformers' bars and load reports."""
     from transformers.utils import logging
 
@@ -138,7 +146,12 @@ def _quiet(work: Callable[[], T]) -> T:
 
 
 def build_model(
-    source: str | Path | None, labels: tuple[str, ...], topics: tuple[str, ...], config: Any = None
+    source: str | Path | None,
+    labels: tuple[str, ...],
+    topics: tuple[str, ...],
+    config: Any = None,
+    *,
+    dropout: float | None = None,
 ) -> JointModel:
     """A joint model with fresh heads.
 
@@ -147,6 +160,7 @@ def build_model(
         labels: entity types.
         topics: document classes; may be empty.
         config: a transformers config; required when ``source`` is None.
+        dropout: of the encoder and the heads; the config's own when None.
 
     Raises:
         HanspanError: if the encoder cannot be loaded or has no stock head classes.
@@ -157,6 +171,9 @@ def build_model(
 
     def heads() -> JointModel:
         base = config if source is None else AutoConfig.from_pretrained(source)
+        for key in _DROPOUTS if dropout is not None else ():
+            if isinstance(getattr(base, key, None), (int, float)):
+                setattr(base, key, dropout)
         token = _auto("AutoModelForTokenClassification", source, _with_labels(base, tags))
         topic = None
         if topics:
@@ -165,7 +182,7 @@ def build_model(
         return JointModel(token, topic, len(tags))
 
     try:
-        return _quiet(heads)
+        return quietly(heads)
     except (OSError, ValueError, RuntimeError) as err:
         reason = " ".join(str(err).split())[:300]
         raise HanspanError(
@@ -211,8 +228,14 @@ def save_model(
         else:
             inner = folder / "topic"
             state = {**encoder, **topic}
-            _write(inner, state, _with_labels(model.topic_head.config, list(meta.topics)),
-                   model.topic_head, tokenizer, meta.max_length)  # fmt: skip
+            _write(
+                inner,
+                state,
+                _with_labels(model.topic_head.config, list(meta.topics)),
+                model.topic_head,
+                tokenizer,
+                meta.max_length,
+            )
     state = {**encoder, **token}
     config = _with_labels(model.config, names)
     _write(folder, state, config, model.token_head, tokenizer, meta.max_length)
@@ -240,10 +263,15 @@ def _write(
     config.dtype = "float32"
     config.save_pretrained(folder)
     save_file(
-        {name: value.detach().float().contiguous().cpu().clone() if value.is_floating_point()
-         else value.detach().contiguous().cpu().clone() for name, value in state.items()},
-        folder / "model.safetensors", metadata={"format": "pt"},
-    )  # fmt: skip
+        {
+            name: value.detach().float().contiguous().cpu().clone()
+            if value.is_floating_point()
+            else value.detach().contiguous().cpu().clone()
+            for name, value in state.items()
+        },
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
     save_tokenizer(tokenizer, folder, length)
 
 
@@ -271,7 +299,7 @@ def load_tokenizer(source: str | Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = _quiet(lambda: AutoTokenizer.from_pretrained(source))
+        tokenizer = quietly(lambda: AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError, KeyError) as err:
         reason = " ".join(str(err).split())[:300]
         raise HanspanError(f"tokenizer of {str(source)!r} cannot be loaded ({reason})") from None
@@ -315,7 +343,7 @@ def load_model(folder: str | os.PathLike[str]) -> tuple[JointModel, Any, ModelMe
         return JointModel(token, topic, n_tags)
 
     try:
-        model = _quiet(heads)
+        model = quietly(heads)
     except (OSError, ValueError, RuntimeError) as err:
         reason = " ".join(str(err).split())[:300]
         raise HanspanError(f"{folder}: cannot be loaded ({reason})") from None

@@ -36,8 +36,8 @@ class TrainSettings(BaseModel):
     """AdamW's, on matrices only."""
     warmup: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps over which the learning rate rises; it then falls to zero linearly."""
-    dropout: float | None = Field(default=None, ge=0, lt=1)
-    """Of the encoder and the heads; the encoder's own when left out."""
+    dropout: float | None = Field(default=0.1, ge=0, lt=1)
+    """Of the encoder and the heads; null keeps the encoder's own."""
     batch_tokens: int = Field(default=2048, ge=16)
     """Tokens of one batch, padding included."""
     accumulate: int = Field(default=1, ge=1)

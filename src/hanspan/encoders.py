@@ -1,0 +1,117 @@
+"""Where an encoder comes from: the package, a folder, the Hub, or fresh random weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hanspan.errors import HanspanError
+
+RANDOM = {
+    "random:tiny": {"layers": 2, "hidden": 64, "heads": 2, "intermediate": 128},
+    "random:small": {"layers": 4, "hidden": 192, "heads": 3, "intermediate": 384},
+}
+"""Shapes of untrained encoders; they need no download and learn little, but they run."""
+
+
+def embedded_encoder() -> Path | None:
+    """Folder of the encoder that ships inside the package, or None."""
+    folder = Path(str(resources.files("hanspan") / "assets" / "encoder"))
+    return folder if (folder / "config.json").is_file() else None
+
+
+def resolve_encoder(name: str) -> Path | str:
+    """What an encoder's name stands for.
+
+    Args:
+        name: ``auto``, ``embedded``, ``random:tiny``, ``random:small``, a folder, or a Hub id.
+
+    Returns:
+        A folder, or the name of a random encoder or Hub id as it is.
+
+    Raises:
+        HanspanError: if it can be none of these.
+    """
+    if name == "auto":
+        return embedded_encoder() or "random:small"
+    if name == "embedded":
+        found = embedded_encoder()
+        if found is None:
+            raise HanspanError(
+                "encoder 'embedded': none ships in this build; expected a folder, a Hub id or "
+                "'random:small', such as: hanspan run CONFIG train.encoder=random:small"
+            )
+        return found
+    if name.startswith("random:"):
+        if name not in RANDOM:
+            raise HanspanError(f"encoder {name!r}: expected one of {', '.join(RANDOM)}")
+        return name
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise HanspanError(f"encoder {name}: no config.json in this folder")
+        return folder
+    if name.count("/") > 1 or name.startswith((".", "/", "~")) or not name:
+        raise HanspanError(
+            f"encoder {name!r}: no such folder; expected a folder, 'owner/name' on the Hub, "
+            f"'embedded', or one of {', '.join(RANDOM)}"
+        )
+    return name
+
+
+def open_encoder(
+    name: str,
+    labels: tuple[str, ...],
+    topics: tuple[str, ...],
+    *,
+    texts: Iterable[str] = (),
+    seed: int = 0,
+    dropout: float | None = None,
+) -> tuple[Any, Any]:
+    """A joint model with fresh heads, and its tokenizer.
+
+    Args:
+        name: see :func:`resolve_encoder`.
+        labels, topics: what the heads tell apart.
+        texts: characters of the vocabulary of a random encoder.
+        seed: of random weights.
+        dropout: of the encoder and the heads; the encoder's own when None.
+
+    Raises:
+        HanspanError: if it cannot be found or loaded.
+    """
+    import torch
+
+    from hanspan.model import build_model, load_tokenizer
+
+    source = resolve_encoder(name)
+    torch.manual_seed(seed)
+    if isinstance(source, str) and source in RANDOM:
+        with tempfile.TemporaryDirectory() as folder:
+            write_random(source, Path(folder), texts, seed)
+            torch.manual_seed(seed)
+            model = build_model(folder, labels, topics, dropout=dropout)
+            return model, load_tokenizer(folder)
+    return build_model(source, labels, topics, dropout=dropout), load_tokenizer(source)
+
+
+def write_random(name: str, folder: Path, texts: Iterable[str], seed: int) -> None:
+    """Write an untrained encoder with a character vocabulary of ``texts``, in stock layout."""
+    from hanspan.model import quietly
+    from hanspan.pretrain.network import NetworkSettings, build_network
+    from hanspan.pretrain.tokenizer import build_vocab, save_tokenizer
+
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    # A character seen once stays unknown, so that [UNK] gets a trained embedding.
+    vocab = build_vocab(counts, size=4096, min_count=2)
+    network = build_network(
+        NetworkSettings(arch="modernbert", vocab_size=len(vocab), **RANDOM[name]), seed
+    )
+    quietly(lambda: network.save_pretrained(folder))
+    save_tokenizer(vocab, folder)

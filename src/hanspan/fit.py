@@ -1,0 +1,418 @@
+"""One training of a model on rows: transformers' Trainer with our loss and our batches."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from hanspan.encode import TextEncoder, collate
+from hanspan.errors import HanspanError
+from hanspan.losses import soft_cross_entropy, tag_loss, weighted_mean
+from hanspan.model import JointModel
+from hanspan.rows import Row, TokenBudget, dense_targets, mine_mentions, replace_mentions
+from hanspan.soft import POSITIVE
+from hanspan.train_settings import TrainSettings
+
+Progress = Callable[[int, int | None, str], None]
+LOG_FIELDS = (
+    "step",
+    "epoch",
+    "loss",
+    "tag_loss",
+    "topic_loss",
+    "dropped",
+    "learning_rate",
+    "grad_norm",
+)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What one training did: steps in all, tokens and seconds of this call, last mean loss."""
+
+    steps: int
+    epochs: int
+    tokens: int
+    seconds: float
+    loss: float
+    resumed_at: int
+
+
+def use_bf16(precision: str, device: str) -> bool:
+    """Whether to train under bf16 autocast.
+
+    ``auto`` says yes on a GPU that has it and on a CPU whose AMX tiles multiply bf16 (there one
+    step costs about 0.6 of its fp32 time; without AMX it costs 1.3 to 1.4).
+    """
+    if precision != "auto":
+        return precision == "bf16"
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    check = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(check and check())
+
+
+class RowDataset(Dataset[dict[str, Any]]):
+    """Rows as dense arrays, drawn anew for each ``(epoch, row)``."""
+
+    def __init__(self, rows: Sequence[Row], tags: int, settings: TrainSettings, room: int) -> None:
+        self.rows, self.tags, self.settings, self.room = rows, tags, settings, room
+        share = settings.replace_mentions
+        self.mentions = mine_mentions(rows) if share else {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key
+        rng = np.random.default_rng((self.settings.seed, epoch, index))
+        row, settings = self.rows[index], self.settings
+        if self.mentions:
+            row = replace_mentions(row, self.mentions, settings.replace_mentions, rng, self.room)
+        targets, weights, droppable = dense_targets(
+            row, self.tags, settings.unknown_share, settings.confidence_weight, rng
+        )
+        return {
+            "ids": row.ids,
+            "targets": targets,
+            "weights": weights,
+            "droppable": droppable,
+            "topic": row.topic,
+        }
+
+
+class Collator:
+    """Pads the rows of a batch to tensors, special tokens in place."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.encoder = encoder
+
+    def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        ids, mask = collate([item["ids"] for item in items], self.encoder)
+        tags, first = items[0]["targets"].shape[1], len(self.encoder.prefix)
+        targets = np.zeros((*ids.shape, tags), np.float32)
+        weights = np.zeros(ids.shape, np.float32)
+        droppable = np.zeros(ids.shape, np.float32)
+        for number, item in enumerate(items):
+            place = slice(first, first + len(item["ids"]))
+            targets[number, place] = item["targets"]
+            weights[number, place] = item["weights"]
+            droppable[number, place] = item["droppable"]
+        topic = np.stack([item["topic"] for item in items]).astype(np.float32)
+        arrays = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "tag_targets": targets,
+            "tag_weights": weights,
+            "droppable": droppable,
+            "topic_targets": topic,
+        }
+        return {name: torch.from_numpy(value) for name, value in arrays.items()}
+
+
+class StudentTrainer(Trainer):
+    """Trainer with token-budget batches and the noise-aware loss."""
+
+    loss_is_scaled_for_ga = False  # our loss is a mean per batch
+
+    def __init__(
+        self,
+        *,
+        sampler: TokenBudget,
+        settings: TrainSettings,
+        rates: Any,
+        mask_from: int,
+        **rest: Any,
+    ) -> None:
+        super().__init__(**rest)
+        self.sampler, self.settings, self.rates, self.mask_from = (
+            sampler,
+            settings,
+            rates,
+            mask_from,
+        )
+        self.parts: dict[str, list[torch.Tensor]] = {
+            "tag_loss": [],
+            "topic_loss": [],
+            "dropped": [],
+        }
+        self.tokens_seen = 0
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches of the sampler, spread over processes by accelerate."""
+        loader: DataLoader[Any] = DataLoader(
+            cast(RowDataset, self.train_dataset),
+            batch_sampler=cast(Any, self.sampler),
+            collate_fn=self.data_collator,
+        )
+        return self.accelerator.prepare(loader)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Tag loss plus weighted topic loss.
+
+        Raises:
+            HanspanError: naming the step at which the loss stopped being a number.
+        """
+        settings = self.settings
+        tags, topics = model(inputs["input_ids"], inputs["attention_mask"])
+        masking = settings.mask_missed and self.state.global_step >= self.mask_from
+        tokens = int(inputs["attention_mask"].sum())
+        loss, dropped = tag_loss(
+            tags,
+            inputs["tag_targets"],
+            inputs["tag_weights"],
+            inputs["droppable"].bool(),
+            threshold=settings.mask_threshold if masking else None,
+            allowance=torch.ceil(self.rates * tokens * settings.mask_guard),
+        )
+        topic_loss = loss.new_zeros(())
+        if topics.shape[-1]:
+            target = inputs["topic_targets"]
+            weight = target.max(-1).values if settings.confidence_weight else target.sum(-1).gt(0)
+            topic_loss = weighted_mean(soft_cross_entropy(topics, target), weight.float())
+        total = loss + settings.topic_weight * topic_loss
+        if not bool(torch.isfinite(total)):
+            raise HanspanError(
+                f"loss is {float(total)} at step {self.state.global_step} (tags {float(loss):.3g}, "
+                f"topics {float(topic_loss):.3g}); expected a finite number: lower train.lr "
+                f"(now {self.args.learning_rate:g}) or set train.precision=fp32"
+            )
+        self.tokens_seen += tokens
+        self._note(tag_loss=loss, topic_loss=topic_loss, dropped=dropped)
+        return (total, (tags, topics)) if return_outputs else total
+
+    def _note(self, **values: torch.Tensor) -> None:
+        for name, value in values.items():
+            self.parts[name].append(value.detach().float())
+
+    def log(self, logs: dict[str, float], *args: Any, **rest: Any) -> None:
+        """Add the parts of the loss since the last line."""
+        for name, values in self.parts.items():
+            if values and "loss" in logs:
+                logs[name] = round(float(torch.stack(values).mean()), 5)
+                values.clear()
+        super().log(logs, *args, **rest)
+
+
+class _Watch(TrainerCallback):
+    """Progress, the CSV log, and a call at the end of each epoch."""
+
+    def __init__(
+        self,
+        path: Path,
+        progress: Progress | None,
+        what: str,
+        on_epoch: Callable[[int], None] | None,
+    ) -> None:
+        self.path, self.progress, self.what, self.on_epoch = path, progress, what, on_epoch
+        self.last = float("nan")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the log, or keep of an older one what precedes the checkpoint."""
+        if not state.is_world_process_zero:
+            return
+        kept: list[dict[str, str]] = []
+        if self.path.is_file() and state.global_step:
+            with self.path.open(newline="", encoding="utf-8") as stream:
+                kept = [r for r in csv.DictReader(stream) if int(r["step"]) <= state.global_step]
+        with self.path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, LOG_FIELDS)
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Append one line."""
+        if "loss" not in (logs or {}):
+            return
+        self.last = float(logs["loss"])
+        if state.is_world_process_zero:
+            row = {"step": state.global_step, **logs}
+            with self.path.open("a", newline="", encoding="utf-8") as stream:
+                csv.DictWriter(stream, LOG_FIELDS, extrasaction="ignore").writerow(row)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Tell how far it is."""
+        if self.progress and state.is_world_process_zero:
+            self.progress(state.global_step, state.max_steps, f"{self.what} loss {self.last:.3f}")
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Let the caller look at the model."""
+        if self.on_epoch:
+            self.on_epoch(round(state.epoch or 0))
+
+
+def label_rates(rows: Sequence[Row], tags: int) -> torch.Tensor:
+    """Labelled characters of each type per token of the rows (labels,)."""
+    counts = np.zeros(max(1, (tags - 1) // 4))
+    total = 0
+    for row in rows:
+        total += len(row)
+        entity = (row.state[row.where] == POSITIVE) & (row.tag > 0)
+        np.add.at(counts, (row.tag[entity] - 1) // 4, row.prob[entity])
+    return torch.tensor(counts / max(total, 1), dtype=torch.float32)
+
+
+def _groups(model: JointModel, lr: float, factor: float, decay: float) -> list[dict[str, Any]]:
+    heads = {id(p) for p in model.head_parameters()}
+    groups: dict[tuple[float, float], list[Any]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            key = (
+                lr * (factor if id(parameter) in heads else 1.0),
+                decay if parameter.ndim > 1 else 0.0,
+            )
+            groups.setdefault(key, []).append(parameter)
+    return [{"params": p, "lr": key[0], "weight_decay": key[1]} for key, p in groups.items()]
+
+
+def fit(
+    model: JointModel,
+    rows: Sequence[Row],
+    encoder: TextEncoder,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    epochs: int,
+    lr: float,
+    head_factor: float = 1.0,
+    resume: bool = True,
+    progress: Progress | None = None,
+    what: str = "train",
+    on_epoch: Callable[[int], None] | None = None,
+) -> Fitted:
+    """Train ``model`` in place.
+
+    Args:
+        model: heads in the order of the rows' tags and topics.
+        rows: see :func:`hanspan.rows.build_rows`.
+        encoder: tokenizer of the model.
+        settings: everything not given by the other arguments.
+        folder: of checkpoints and ``log.csv``.
+        epochs: passes over the rows.
+        lr: peak learning rate of the encoder.
+        head_factor: the heads' learning rate is so many times that.
+        resume: go on from the last checkpoint in ``folder`` if there is one.
+        progress: called as (step, steps, text).
+        what: first word of that text.
+        on_epoch: called with the number of finished epochs.
+
+    Raises:
+        HanspanError: if there is nothing to train on or the loss stops being finite.
+    """
+    if not rows:
+        raise HanspanError("no text to train on; expected at least one document with characters")
+    folder.mkdir(parents=True, exist_ok=True)
+    sampler = TokenBudget(
+        [len(r) + encoder.special for r in rows], settings.batch_tokens, settings.seed
+    )
+    args = TrainingArguments(
+        output_dir=str(folder),
+        seed=settings.seed,
+        learning_rate=lr,
+        num_train_epochs=epochs,
+        gradient_accumulation_steps=settings.accumulate,
+        lr_scheduler_type="linear",
+        warmup_steps=0,
+        max_grad_norm=1.0,
+        bf16=use_bf16(settings.precision, settings.device),
+        use_cpu=settings.device == "cpu" or not torch.cuda.is_available(),
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        label_names=["tag_targets"],
+        save_strategy="steps",
+        save_steps=settings.save_every,
+        save_total_limit=1,
+        logging_strategy="steps",
+        logging_steps=10,
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+        ddp_find_unused_parameters=True,
+    )
+    # Each process takes its share of the batches; the last step of an epoch may be short.
+    per_epoch = math.ceil(math.ceil(len(sampler) / max(1, args.world_size)) / settings.accumulate)
+    steps = per_epoch * epochs
+    args.max_steps = steps
+    args.warmup_steps = math.ceil(steps * settings.warmup)
+    args.logging_steps = max(1, min(50, steps // 40))
+    room = max(len(row) for row in rows)
+    watch = _Watch(folder / "log.csv", progress, what, on_epoch)
+    optimizer = torch.optim.AdamW(
+        _groups(model, lr, head_factor, settings.weight_decay),
+        lr=lr,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+        fused=True,
+    )
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    trainer = StudentTrainer(
+        model=model,
+        args=args,
+        train_dataset=RowDataset(rows, model.n_tags, settings, room),
+        data_collator=Collator(encoder),
+        optimizers=(optimizer, None),
+        callbacks=[watch],
+        sampler=sampler,
+        settings=settings,
+        rates=label_rates(rows, model.n_tags),
+        mask_from=math.ceil(steps * settings.mask_after),
+    )
+    trainer.remove_callback(PrinterCallback)
+    last = get_last_checkpoint(str(folder)) if resume else None
+    started = perf_counter()
+    trainer.train(resume_from_checkpoint=last)
+    return Fitted(
+        steps=steps,
+        epochs=epochs,
+        tokens=trainer.tokens_seen,
+        seconds=perf_counter() - started,
+        loss=watch.last,
+        resumed_at=int(last.rsplit("-", 1)[1]) if last else 0,
+    )
+
+
+def row_logits(
+    model: JointModel, rows: Sequence[Row], encoder: TextEncoder, *, budget: int, bf16: bool
+) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+    """Tag logits of each row's tokens, and topic logits (rows, topics), in the rows' order."""
+    from hanspan.model import forward_fn
+
+    was = model.training
+    model.eval()
+    forward = forward_fn(model, bf16=bf16)
+    tags: list[NDArray[np.float32]] = [np.zeros((0, 0), np.float32)] * len(rows)
+    topics = np.zeros((len(rows), model.n_topics), np.float32)
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    at, first = 0, len(encoder.prefix)
+    while at < len(order):
+        end = at + 1
+        while end < len(order) and (end + 1 - at) * (len(rows[order[end]]) + 2) <= budget:
+            end += 1
+        batch = order[at:end]
+        tag_logits, topic_logits = forward(*collate([rows[i].ids for i in batch], encoder))
+        for number, i in enumerate(batch):
+            tags[i] = tag_logits[number, first : first + len(rows[i])].astype(np.float32)
+        topics[batch] = topic_logits
+        at = end
+    model.train(was)
+    return tags, topics

@@ -1,0 +1,101 @@
+"""Self-training and distillation: a teacher's confident soft answers beside the rules' labels.
+
+BOND (KDD 2020) and RoSTER (EMNLP 2021): targets are soft and sharpened, only confident ones
+count, and what the rules say stays as it is (the anchor), so that errors of the teacher cannot
+wash it out. Teachers may be several; their probabilities are averaged (not their labels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanspan.decode import decode, softmax
+from hanspan.rows import IGNORED, Row
+from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN
+
+_FLOOR = 0.01
+
+
+def sharpen(probs: NDArray[np.floating], power: float) -> NDArray[np.float64]:
+    """Probabilities raised to ``power`` and normalised over the last axis."""
+    raised = np.asarray(probs, np.float64) ** power
+    return raised / np.maximum(raised.sum(-1, keepdims=True), 1e-300)
+
+
+def mean_probs(answers: Sequence[Sequence[NDArray[np.floating]]]) -> list[NDArray[np.float32]]:
+    """Mean over teachers of the probabilities of each row: logits in, probabilities out."""
+    return [
+        np.mean([softmax(logits) for logits in of_row], axis=0).astype(np.float32)
+        for of_row in zip(*answers, strict=True)
+    ]
+
+
+def teacher_rows(
+    rows: Sequence[Row],
+    probs: Sequence[NDArray[np.floating]],
+    topic_probs: NDArray[np.floating],
+    *,
+    confidence: float,
+    sure_o: float,
+    power: float,
+    topic_confidence: float,
+) -> list[Row]:
+    """Rows whose unknown tokens got the teacher's answer where it is sure.
+
+    Args:
+        rows: with the rules' labels.
+        probs: the teacher's tag probabilities (tokens, tags) of each row.
+        topic_probs: the teacher's topic probabilities (rows, topics).
+        confidence: a span of the teacher counts from this probability on; it must not touch a
+            labelled token.
+        sure_o: an ``O`` of the teacher counts from this probability on.
+        power: see :func:`sharpen`.
+        topic_confidence: a topic of the teacher counts from this probability on, where no rule
+            spoke.
+
+    Returns:
+        Rows without UNKNOWN tokens: those the teacher is not sure of are IGNORED.
+    """
+    spans = decode([np.log(np.maximum(p, 1e-12)) for p in probs])
+    out = []
+    for number, (row, p) in enumerate(zip(rows, probs, strict=True)):
+        labelled = np.zeros(len(row), bool)
+        labelled[row.where] = True
+        free = (row.state == UNKNOWN) & ~labelled
+        found = np.zeros(len(row), bool)
+        mentions = list(row.mentions)
+        for span in spans[number]:
+            place = slice(span.start, span.end)
+            if span.score >= confidence and free[place].all():
+                found[place] = True
+                mentions.append((span.start, span.end, span.label))
+        quiet = free & ~found & (p[:, 0] >= sure_o)
+        state = row.state.copy()
+        state[found] = POSITIVE
+        state[quiet] = NEGATIVE
+        state[free & ~found & ~quiet] = IGNORED
+        soft = sharpen(p, power)
+        soft[~(found | quiet)] = 0
+        soft[soft < _FLOOR] = 0
+        soft /= np.maximum(soft.sum(-1, keepdims=True), 1e-12)
+        where, tag = np.nonzero(soft)
+        order = np.argsort(np.concatenate([row.where, where]), kind="stable")
+        topic = row.topic
+        if len(topic) and not topic.any() and topic_probs[number].max() >= topic_confidence:
+            topic = sharpen(topic_probs[number], power).astype(np.float32)
+        out.append(
+            replace(
+                row,
+                state=state,
+                where=np.concatenate([row.where, where])[order],
+                tag=np.concatenate([row.tag, tag])[order],
+                prob=np.concatenate([row.prob, soft[where, tag].astype(np.float32)])[order],
+                topic=topic,
+                mentions=tuple(sorted(mentions)),
+            )
+        )
+    return out

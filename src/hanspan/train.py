@@ -1,0 +1,359 @@
+"""Weak labels to a model: ``train.jsonl`` and ``train.soft.npz`` to ``run/model``.
+
+In ``weak`` mode nothing else is read: no hand label can leak in. Several processes:
+``torchrun --nproc-per-node=2 -m hanspan.train TRAIN.jsonl RUN [key=value ...]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hanspan.agreement import agreement, fit_temperature
+from hanspan.data import Document, whole
+from hanspan.encode import TextEncoder
+from hanspan.encoders import RANDOM, open_encoder, resolve_encoder
+from hanspan.errors import HanspanError
+from hanspan.fit import Fitted, fit, row_logits, use_bf16
+from hanspan.meta import ModelMeta
+from hanspan.model import JointModel, save_model
+from hanspan.rows import Row, build_rows
+from hanspan.selftrain import mean_probs, teacher_rows
+from hanspan.soft import SoftLabels
+from hanspan.train_data import TrainData, load_pool, load_train_data
+from hanspan.train_settings import TrainSettings
+
+Progress = Callable[[int, int | None, str], None]
+_log = logging.getLogger("hanspan")
+_TOKENS_WANTED = 1_000_000
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What was trained on what.
+
+    ``agreement`` is the span F1 against the rules on held-out documents (None without any);
+    it says whether the student learned the rules, not whether the rules are right.
+    """
+
+    documents: int
+    characters: int
+    held_out: int
+    encoder: str
+    parameters: int
+    epochs: int
+    steps: int
+    seconds: float
+    tokens_per_second: int
+    loss: float
+    agreement: float | None
+    topic_agreement: float | None
+    precision: str
+    warnings: tuple[str, ...]
+    model: Path
+
+
+def train(
+    train_path: str | os.PathLike[str],
+    run_dir: str | os.PathLike[str],
+    settings: TrainSettings | None = None,
+    *,
+    resume: bool = True,
+    progress: Progress | None = None,
+) -> TrainSummary:
+    """Train a student and write ``run_dir/model``.
+
+    Args:
+        train_path: documents with weak labels; their soft labels lie beside them.
+        run_dir: gets ``model/``, ``train.json`` and logs; ``work/`` holds checkpoints meanwhile.
+        settings: defaults when None.
+        resume: go on from the checkpoints of a killed run with equal settings; False starts anew.
+        progress: called as (step, steps, text).
+
+    Raises:
+        HanspanError: for missing files, labels that do not fit, a loss that is not finite, or
+            checkpoints of other labels.
+    """
+    settings = settings or TrainSettings()
+    data = load_train_data(train_path, settings)
+    return _Run(data, Path(run_dir), settings, resume, progress).run()
+
+
+class _Run:
+    """The steps of one training, each kept in ``work/`` so that a killed run goes on."""
+
+    def __init__(
+        self,
+        data: TrainData,
+        run_dir: Path,
+        settings: TrainSettings,
+        resume: bool,
+        progress: Progress | None,
+    ) -> None:
+        self.data, self.run_dir, self.settings = data, run_dir, settings
+        self.resume, self.progress = resume, progress
+        self.work = run_dir / "work"
+        self.bf16 = use_bf16(settings.precision, settings.device)
+        self.main_process = int(os.environ.get("RANK", "0")) == 0
+        self.source = str(resolve_encoder(settings.encoder))
+        self.random = self.source in RANDOM
+        self.fits: list[Fitted] = []
+
+    def run(self) -> TrainSummary:
+        """See :func:`train`."""
+        settings, data = self.settings, self.data
+        self._open_work()
+        model, tokenizer = self._fresh(settings.seed)
+        encoder = TextEncoder(tokenizer.backend_tokenizer)
+        rows = self._rows(data.documents, data.soft, encoder)
+        held = self._rows(data.held_documents, data.held_soft, encoder)
+        pool: list[Row] = []
+        if settings.pool and settings.rounds:
+            pool = self._rows(*load_pool(settings.pool, data.soft), encoder)
+        self.parameters = sum(p.numel() for p in model.parameters())
+        tokens = sum(len(row) for row in rows)
+        epochs = settings.epochs or int(np.clip(round(_TOKENS_WANTED / max(tokens, 1)), 3, 30))
+
+        models = []
+        for number in range(settings.seeds):
+            student = model if not number else self._fresh(settings.seed + number)[0]
+            self._stage(f"student-{number + 1}", student, rows, held, encoder, epochs, 1.0, number)
+            models.append(student)
+        student = models[0]
+        passes = settings.rounds or (1 if settings.seeds > 1 else 0)
+        for number in range(passes):
+            name = f"round-{number + 1}"
+            taught = self._teach(name, models, [*rows, *pool], encoder)
+            share = max(1, round(epochs * settings.round_epochs))
+            self._stage(name, student, taught, held, encoder, share, 0.5, 100 + number)
+            models = [student]
+        return self._finish(student, tokenizer, encoder, held, epochs)
+
+    def _fresh(self, seed: int) -> tuple[JointModel, Any]:
+        data = self.data
+        texts = (document.text for document in data.documents)
+        return open_encoder(
+            self.settings.encoder,
+            data.labels,
+            data.topics,
+            texts=texts,
+            seed=seed,
+            dropout=self.settings.dropout,
+        )
+
+    def _rows(
+        self, documents: Sequence[Document], soft: SoftLabels, encoder: TextEncoder
+    ) -> list[Row]:
+        return build_rows(documents, soft, encoder, self.settings.max_length)
+
+    def _lr(self, model: JointModel) -> float:
+        if self.settings.lr is not None:
+            return self.settings.lr
+        if self.random:
+            return 1e-3
+        return 3e-4 if int(getattr(model.config, "hidden_size", 768)) <= 512 else 5e-5
+
+    def _stage(
+        self,
+        name: str,
+        model: JointModel,
+        rows: list[Row],
+        held: list[Row],
+        encoder: TextEncoder,
+        epochs: int,
+        rate: float,
+        offset: int,
+    ) -> None:
+        """Fit the model, or load what an earlier run of the same stage left."""
+        from safetensors.torch import load_file, save_file
+
+        folder = self.work / name
+        done = folder / "done.safetensors"
+        if done.is_file():
+            model.load_state_dict(load_file(done))
+            return
+        settings = self.settings.model_copy(update={"seed": self.settings.seed + offset})
+        if name.startswith("round"):  # the teacher has answered for the unknown
+            settings = settings.model_copy(update={"mask_missed": False})
+        best = folder / "best.safetensors"
+
+        def look(epoch: int) -> None:
+            score = agreement(held, *self._answers(model, held, encoder)).score
+            kept = json.loads((folder / "best.json").read_text()) if best.is_file() else {}
+            if self.main_process and score >= kept.get("score", -1.0):
+                folder.mkdir(parents=True, exist_ok=True)
+                save_file(_state(model), best)
+                (folder / "best.json").write_text(json.dumps({"epoch": epoch, "score": score}))
+
+        choose = bool(settings.select == "agreement" and held)
+        fitted = fit(
+            model,
+            rows,
+            encoder,
+            settings,
+            folder,
+            epochs=epochs,
+            lr=self._lr(model) * rate,
+            head_factor=1.0 if self.random else settings.head_lr_factor,
+            resume=self.resume,
+            progress=self.progress,
+            what=name,
+            on_epoch=look if choose else None,
+        )
+        self.fits.append(fitted)
+        if choose and best.is_file():
+            model.load_state_dict(load_file(best))
+        if self.main_process:
+            with whole(done) as temporary:
+                save_file(_state(model), temporary)
+            for checkpoint in folder.glob("checkpoint-*"):
+                shutil.rmtree(checkpoint, ignore_errors=True)
+
+    def _answers(self, model: JointModel, rows: list[Row], encoder: TextEncoder) -> Any:
+        return row_logits(model, rows, encoder, budget=8192, bf16=self.bf16)
+
+    def _teach(
+        self, name: str, models: list[JointModel], rows: list[Row], encoder: TextEncoder
+    ) -> list[Row]:
+        if (self.work / name / "done.safetensors").is_file():
+            return rows  # not needed again
+        if self.progress:
+            self.progress(0, None, f"{name} teacher reads")
+        settings = self.settings
+        answers = [self._answers(model, rows, encoder) for model in models]
+        topics = np.mean([_softmax(topic) for _, topic in answers], axis=0)
+        return teacher_rows(
+            rows,
+            mean_probs([tags for tags, _ in answers]),
+            topics,
+            confidence=settings.confidence,
+            sure_o=settings.sure_o,
+            power=settings.sharpen,
+            topic_confidence=settings.topic_confidence,
+        )
+
+    def _finish(
+        self, model: JointModel, tokenizer: Any, encoder: TextEncoder, held: list[Row], epochs: int
+    ) -> TrainSummary:
+        data, settings = self.data, self.settings
+        found, temperature, topic_temperature = None, 1.0, 1.0
+        if held:
+            tags, topics = self._answers(model, held, encoder)
+            found = agreement(held, tags, topics)
+            temperature, topic_temperature = _temperatures(held, tags, topics)
+        summary = TrainSummary(
+            documents=len(data.documents),
+            characters=sum(len(document.text) for document in data.documents),
+            held_out=len(data.held_documents),
+            encoder=self.source if self.random else Path(self.source).name,
+            parameters=self.parameters,
+            epochs=epochs,
+            steps=sum(f.steps for f in self.fits),
+            seconds=round(sum(f.seconds for f in self.fits), 1),
+            tokens_per_second=int(
+                sum(f.tokens for f in self.fits) / max(1e-9, sum(f.seconds for f in self.fits))
+            ),
+            loss=round(self.fits[-1].loss, 4) if self.fits else float("nan"),
+            agreement=round(found.f1, 4) if found else None,
+            topic_agreement=round(found.topic, 4) if found and data.topics else None,
+            precision="bf16" if self.bf16 else "fp32",
+            warnings=data.warnings,
+            model=self.run_dir / "model",
+        )
+        meta = ModelMeta(
+            data.labels,
+            data.topics,
+            max_length=settings.max_length,
+            overlap=min(32, settings.max_length // 4),
+            temperature=temperature,
+            topic_temperature=topic_temperature,
+            extra={"mode": settings.mode, "encoder": summary.encoder},
+        )
+        if self.main_process:
+            self._write(model, tokenizer, meta, summary)
+        return summary
+
+    def _write(
+        self, model: JointModel, tokenizer: Any, meta: ModelMeta, summary: TrainSummary
+    ) -> None:
+        new, final = self.run_dir / ".model.part", self.run_dir / "model"
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            save_model(model, tokenizer, new, meta)
+            shutil.rmtree(final, ignore_errors=True)
+            new.rename(final)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        row = {**asdict(summary), "model": "model", "settings": self.settings.model_dump()}
+        with whole(self.run_dir / "train.json") as temporary:
+            temporary.write_text(json.dumps(row, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        for log in self.work.glob("*/log.csv"):
+            shutil.copyfile(log, self.run_dir / f"{log.parent.name}.log.csv")
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _open_work(self) -> None:
+        """Keep the checkpoints of an equal run; drop others, or refuse those of other labels."""
+        data = self.data
+        mark = {
+            "labels": list(data.labels),
+            "topics": list(data.topics),
+            "settings": self.settings.model_dump(mode="json", exclude={"save_every"}),
+            "data": data.digest,
+        }
+        path = self.work / "run.json"
+        old = json.loads(path.read_text("utf-8")) if path.is_file() else None
+        if old is not None and self.resume:
+            if (old["labels"], old["topics"]) != (mark["labels"], mark["topics"]):
+                raise HanspanError(
+                    f"{self.work}: checkpoints of other labels ({', '.join(old['labels'][:6])}...) "
+                    f"found, {', '.join(data.labels[:6])}... expected; remove that folder or give "
+                    f"another 'out'"
+                )
+            if old == mark:
+                return
+            _log.warning("%s: checkpoints of other settings or text; training anew", self.work)
+        if self.main_process:
+            shutil.rmtree(self.work, ignore_errors=True)
+            self.work.mkdir(parents=True)
+            path.write_text(json.dumps(mark, ensure_ascii=False), "utf-8")
+
+
+def _state(model: JointModel) -> dict[str, Any]:
+    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+
+
+def _softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    from hanspan.decode import softmax
+
+    return softmax(logits) if logits.shape[-1] else logits
+
+
+def _temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]:
+    """Temperatures of tags and topics from the labelled characters of held-out rows."""
+    logits, targets = [], []
+    for row, of_row in zip(rows, tags, strict=True):
+        dense = np.zeros(of_row.shape, np.float32)
+        dense[row.where, row.tag] = row.prob
+        known = dense.sum(-1) > 0
+        logits.append(of_row[known])
+        targets.append(dense[known])
+    spoken = np.array([bool(row.topic.any()) for row in rows], bool)
+    by_topic = np.stack([row.topic for row in rows])
+    return (
+        fit_temperature(np.concatenate(logits), np.concatenate(targets)),
+        fit_temperature(topics[spoken], by_topic[spoken]) if by_topic.shape[1] else 1.0,
+    )
+
+
+def digest(*parts: bytes) -> str:
+    """First 16 hex digits of the SHA-256 of ``parts``."""
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

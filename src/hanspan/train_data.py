@@ -1,0 +1,258 @@
+"""What a training reads, checked: documents, their soft labels, and which are held out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hanspan.data import ENTITY, NONE, Document, read_documents
+from hanspan.decode import spans_to_tags
+from hanspan.errors import HanspanError
+from hanspan.soft import NEGATIVE, POSITIVE, SoftLabels, soft_path
+from hanspan.train_settings import TrainSettings
+
+_log = logging.getLogger("hanspan")
+_LEAST_HELD = 5
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """Documents to train on and to hold out, with soft labels row for row."""
+
+    labels: tuple[str, ...]
+    topics: tuple[str, ...]
+    documents: list[Document]
+    soft: SoftLabels
+    held_documents: list[Document]
+    held_soft: SoftLabels
+    warnings: tuple[str, ...]
+    digest: str
+
+
+def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> TrainData:
+    """Read and check what ``settings.mode`` needs.
+
+    ``weak`` reads ``path`` and its soft labels; ``mixed`` adds ``settings.hand``;
+    ``supervised`` reads the hand labels only, from ``settings.hand`` or, without it, ``path``.
+
+    Raises:
+        HanspanError: for missing or empty files, files that do not belong together, or labels
+            that the label list lacks.
+    """
+    path = Path(path)
+    labels: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    documents: list[Document] = []
+    parts: list[SoftLabels] = []
+    if soft_path(path).is_file() or settings.mode != "supervised":
+        weak = SoftLabels.load(soft_path(path))
+        labels, topics = weak.labels, weak.topics
+        if settings.mode != "supervised":
+            documents = _read(path)
+            _check(path, documents, weak)
+            parts.append(weak)
+    if settings.mode != "weak":
+        source = Path(settings.hand) if settings.hand else path
+        if settings.mode == "mixed" and not settings.hand:
+            raise HanspanError(
+                "train.mode=mixed: no hand labels found; expected train.hand=FILE.jsonl"
+            )
+        hand = _read(source)
+        if not labels and not topics:
+            labels = tuple(sorted({s.label for d in hand for s in d.spans} - {ENTITY, NONE}))
+            topics = tuple(sorted({d.labels["topic"] for d in hand if "topic" in d.labels}))
+        parts.append(hand_labels(hand, labels, topics, source))
+        documents += hand
+    if not labels and not topics:
+        raise HanspanError(f"{path}: no labels and no topics found; expected at least one")
+    soft = join(parts)
+    warnings = tuple(_warnings(soft, settings))
+    for line in warnings:
+        _log.warning(line)
+    held = _held_out(documents, settings.held_out)
+    kept = [i for i in range(len(documents)) if i not in held]
+    chosen = sorted(held)
+    mark = hashlib.sha256()
+    for document in documents:
+        mark.update(document.text.encode("utf-8", "surrogatepass") + b"\0")
+    for array in (soft.state, soft.char, soft.tag, soft.prob, soft.topic_prob):
+        mark.update(np.ascontiguousarray(array).tobytes())
+    return TrainData(
+        labels,
+        topics,
+        [documents[i] for i in kept],
+        take(soft, kept),
+        [documents[i] for i in chosen],
+        take(soft, chosen),
+        warnings,
+        mark.hexdigest()[:16],
+    )
+
+
+def load_pool(path: str, like: SoftLabels) -> tuple[list[Document], SoftLabels]:
+    """Unlabelled documents, with soft labels that say nothing."""
+    documents = _read(Path(path))
+    lengths = np.cumsum([0, *(len(d.text) for d in documents)]).astype(np.int64)
+    empty = np.zeros(0, np.int64)
+    return documents, SoftLabels(
+        like.labels,
+        like.topics,
+        lengths,
+        np.zeros(int(lengths[-1]), np.uint8),
+        empty,
+        empty.astype(np.uint8),
+        empty.astype(np.float32),
+        np.zeros((len(documents), len(like.topics)), np.float32),
+    )
+
+
+def _read(path: Path) -> list[Document]:
+    documents = list(read_documents(path))
+    if not any(document.text for document in documents):
+        raise HanspanError(f"{path}: no text found; expected at least one document")
+    return documents
+
+
+def _check(path: Path, documents: Sequence[Document], soft: SoftLabels) -> None:
+    lengths = np.array([len(d.text) for d in documents], np.int64)
+    if len(soft) != len(documents) or not np.array_equal(np.diff(soft.offsets), lengths):
+        raise HanspanError(
+            f"{path}: {len(documents)} documents with {int(lengths.sum())} characters, but "
+            f"{soft_path(path).name} is of {len(soft)} with {int(soft.offsets[-1])}; make both "
+            f"again: hanspan aggregate"
+        )
+    allowed = {*soft.labels, ENTITY, NONE}
+    for document in documents:
+        for span in document.spans:
+            if span.label not in allowed:
+                raise HanspanError(
+                    f"{path}: document {document.id!r} has label {span.label!r}; expected one of "
+                    f"{', '.join(soft.labels)}"
+                )
+
+
+def hand_labels(
+    documents: Sequence[Document], labels: tuple[str, ...], topics: tuple[str, ...], source: Path
+) -> SoftLabels:
+    """Hand labels as soft ones: every character is known, spans with certainty.
+
+    Raises:
+        HanspanError: for a label that is not in ``labels``, or spans that overlap.
+    """
+    number = {label: i for i, label in enumerate(labels)}
+    state, char, tag = [], [], []
+    topic = np.zeros((len(documents), len(topics)), np.float32)
+    at = 0
+    for row, document in enumerate(documents):
+        spans, end = [], 0
+        for span in sorted(document.spans, key=lambda s: s.start):
+            if span.label not in number:
+                raise HanspanError(
+                    f"{source}: document {document.id!r} has label {span.label!r}; expected one "
+                    f"of {', '.join(labels)}"
+                )
+            if span.start < end:
+                raise HanspanError(
+                    f"{source}: document {document.id!r}: span {span.start}:{span.end} "
+                    f"{span.label!r} overlaps the one before it; expected flat spans"
+                )
+            end = span.end
+            spans.append((span.start, span.end, number[span.label]))
+        tags = spans_to_tags(len(document.text), spans)
+        state.append(np.where(tags > 0, POSITIVE, NEGATIVE).astype(np.uint8))
+        found = np.flatnonzero(tags)
+        char.append(found + at)
+        tag.append(tags[found])
+        at += len(document.text)
+        if document.labels.get("topic") in topics:
+            topic[row, topics.index(document.labels["topic"])] = 1.0
+    offsets = np.cumsum([0, *(len(d.text) for d in documents)]).astype(np.int64)
+    chars = np.concatenate(char).astype(np.int64)
+    return SoftLabels(
+        labels,
+        topics,
+        offsets,
+        np.concatenate(state),
+        chars,
+        np.concatenate(tag).astype(np.uint8),
+        np.ones(len(chars), np.float32),
+        topic,
+    )
+
+
+def join(parts: Sequence[SoftLabels]) -> SoftLabels:
+    """The documents of all parts, one after another; labels must be equal."""
+    if len(parts) == 1:
+        return parts[0]
+    shifts = np.cumsum([0, *(int(p.offsets[-1]) for p in parts)])
+    offsets = [p.offsets[:-1] + s for p, s in zip(parts, shifts, strict=False)]
+    return SoftLabels(
+        parts[0].labels,
+        parts[0].topics,
+        np.concatenate([*offsets, shifts[-1:]]).astype(np.int64),
+        np.concatenate([p.state for p in parts]),
+        np.concatenate([p.char + s for p, s in zip(parts, shifts, strict=False)]),
+        np.concatenate([p.tag for p in parts]),
+        np.concatenate([p.prob for p in parts]),
+        np.concatenate([p.topic_prob for p in parts]),
+    )
+
+
+def take(soft: SoftLabels, rows: Sequence[int]) -> SoftLabels:
+    """The soft labels of some documents, in increasing order of ``rows``."""
+    lengths = np.diff(soft.offsets)
+    keep = np.zeros(len(soft), bool)
+    keep[list(rows)] = True
+    chars = np.repeat(keep, lengths)
+    new = np.cumsum(chars) - 1
+    entries = chars[soft.char] if len(soft.char) else np.zeros(0, bool)
+    offsets = np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.int64)
+    return SoftLabels(
+        soft.labels,
+        soft.topics,
+        offsets,
+        soft.state[chars],
+        new[soft.char[entries]],
+        soft.tag[entries],
+        soft.prob[entries],
+        soft.topic_prob[keep],
+    )
+
+
+def _warnings(soft: SoftLabels, settings: TrainSettings) -> list[str]:
+    mass = np.zeros(1 + 4 * len(soft.labels))
+    np.add.at(mass, soft.tag.astype(int), soft.prob)
+    lines = [
+        f"type {label} has no weak labels: the model will never find it; write a rule for it"
+        for label, found in zip(soft.labels, mass[1:].reshape(-1, 4).sum(1), strict=True)
+        if not found
+    ]
+    spoken = soft.topic_prob.sum(0) if len(soft.topics) else np.zeros(0)
+    lines += [
+        f"topic {topic} has no weak labels: the model will never give it; write a rule for it"
+        for topic, found in zip(soft.topics, spoken, strict=True)
+        if not found
+    ]
+    if not (soft.state == NEGATIVE).any() and not settings.unknown_share:
+        lines.append(
+            "no trusted negatives and train.unknown_share=0: the model will see no 'O' and call "
+            "everything an entity; set train.unknown_share=0.3"
+        )
+    if len(soft) == 1:
+        lines.append("one document only: expect the model to repeat it")
+    return lines
+
+
+def _held_out(documents: Sequence[Document], share: float) -> set[int]:
+    """Documents kept from training, chosen by the hash of their text: the same in every run."""
+    wanted = int(len(documents) * share)
+    if wanted < _LEAST_HELD:
+        return set()
+    keys = [hashlib.sha256(d.text.encode("utf-8", "surrogatepass")).digest() for d in documents]
+    return set(sorted(range(len(documents)), key=keys.__getitem__)[:wanted])
