@@ -1,0 +1,95 @@
+"""What runs a model: ONNX Runtime without torch, or torch.
+
+A backend is a ``hanspan.encode.Forward``: ``(input_ids, attention_mask) -> (tag_logits,
+topic_logits)`` in NumPy arrays.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from hanspan.encode import Forward
+from hanspan.errors import HanspanError
+from hanspan.meta import ModelMeta
+
+INT8 = "onnx/model_int8.onnx"
+FP32 = "onnx/model.onnx"
+INPUTS = ["input_ids", "attention_mask"]
+OUTPUTS = ["tag_logits", "topic_logits"]
+
+
+def onnx_file(folder: Path, precision: str = "auto") -> Path | None:
+    """The graph of a bundle: int8 where it is shipped, else fp32; None if there is none.
+
+    Args:
+        folder: the bundle.
+        precision: ``auto``, ``int8`` or ``fp32``.
+    """
+    names = {"auto": (INT8, FP32), "int8": (INT8,), "fp32": (FP32,)}[precision]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def onnx_forward(path: Path, meta: ModelMeta, threads: int | None = None) -> Forward:
+    """A graph in ONNX Runtime.
+
+    Args:
+        path: the ``.onnx`` file.
+        meta: what the outputs must look like.
+        threads: of one call; None takes ``OMP_NUM_THREADS``, or all cores.
+
+    Raises:
+        HanspanError: if the graph cannot be loaded or has other inputs or outputs.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Lengths change from batch to batch: the arena would grow to the sum of all shapes seen.
+    options.enable_mem_pattern = False
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as err:  # onnxruntime raises many types of its own
+        raise HanspanError(
+            f"{path}: ONNX Runtime cannot load it ({str(err).splitlines()[0]:.160}); "
+            f"make the bundle again: hanspan bundle RUN DIR"
+        ) from None
+    names = [item.name for item in session.get_inputs()]
+    outputs = {item.name: item.shape[-1] for item in session.get_outputs()}
+    expected = {"tag_logits": len(meta.tags), "topic_logits": len(meta.topics)}
+    if set(names) != set(INPUTS) or any(outputs.get(name) != n for name, n in expected.items()):
+        raise HanspanError(
+            f"{path}: graph with inputs {names} and outputs {outputs} found; expected {INPUTS} "
+            f"and {expected} as hanspan.json says; make the bundle again: hanspan bundle RUN DIR"
+        )
+
+    def forward(ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        tags, topics = session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
+        return np.asarray(tags), np.asarray(topics)
+
+    return forward
+
+
+def torch_forward(folder: Path, device: str | None = None) -> Forward:
+    """The stock model folder in torch, on a GPU where there is one.
+
+    Raises:
+        HanspanError: if torch and transformers are not installed.
+    """
+    try:
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as err:
+        raise HanspanError(
+            f"backend torch: found no {err.name}; type: pip install 'hanspan[train]', or use the "
+            f"onnx backend"
+        ) from None
+    from hanspan.model import forward_fn, load_model
+
+    model = load_model(folder)[0].eval()
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return forward_fn(model)

@@ -1,0 +1,250 @@
+"""The Extractor: text in, a Document with spans and topic out.
+
+Loads a bundle or a model folder from disk or the Hub. The ONNX backend needs onnxruntime,
+tokenizers and numpy alone; torch is imported only for the torch backend. All decoding is that
+of ``hanspan.encode``, the same that training scores itself with.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hanspan.data import Document
+from hanspan.encode import Forward, Tagged, TextEncoder, tag_texts
+from hanspan.errors import HanspanError
+from hanspan.guard import check_folder
+from hanspan.locate import find_model, hub_blobs
+from hanspan.meta import ModelMeta
+
+Rules = Callable[[Document], Document]
+"""Puts the votes of rules on a document; comes from the caller, infer knows no rules."""
+
+_CHUNK_TEXTS = 512
+_CHUNK_CHARS = 100_000
+_TOKENS_PER_TEXT = 64
+
+
+class Extractor:
+    """Finds spans and the topic of texts of any length.
+
+    Safe to call from several threads at once: it holds no state between calls. After a fork,
+    build a new one in the child (ONNX Runtime's threads do not survive a fork).
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        forward: Forward,
+        meta: ModelMeta,
+        *,
+        backend: str = "",
+        rules: Rules | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.forward = forward
+        self.meta = meta
+        self.backend = backend
+        self.rules = rules
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str] | None = None,
+        backend: str = "auto",
+        revision: str | None = None,
+        *,
+        precision: str = "auto",
+        threads: int | None = None,
+        device: str | None = None,
+        rules: Rules | None = None,
+    ) -> Extractor:
+        """Load a model.
+
+        Args:
+            model: a folder, ``owner/name`` on the Hub, or None for the embedded one.
+            backend: ``onnx``, ``torch``, or ``auto``: torch where a GPU is to be had and torch
+                is already imported, else ONNX if the bundle has it, else torch.
+            revision: branch, tag or commit on the Hub.
+            precision: ``int8``, ``fp32`` or ``auto`` (int8 where shipped); of ONNX.
+            threads: of ONNX Runtime; None takes ``OMP_NUM_THREADS``, or all cores.
+            device: of torch.
+            rules: puts the votes of rules on a document, for calls with ``rules="on"``.
+
+        Raises:
+            HanspanError: if there is no such model, or a bundle is damaged or hostile.
+        """
+        from hanspan.backends import onnx_file, onnx_forward, torch_forward
+
+        if backend not in ("auto", "onnx", "torch") or precision not in ("auto", "int8", "fp32"):
+            raise HanspanError(
+                f"backend {backend!r}, precision {precision!r}: expected auto, onnx or torch, "
+                f"and auto, int8 or fp32"
+            )
+        folder = find_model(model, backend=backend, revision=revision)
+        meta = check_folder(folder, links_into=hub_blobs(folder))
+        graph = onnx_file(folder, precision)
+        if backend == "auto":
+            backend = "onnx" if graph and not _gpu_in_use() else "torch"
+        if backend == "onnx" and graph is None:
+            raise HanspanError(
+                f"{folder}: found no ONNX graph (precision {precision}); expected one made by "
+                f"'hanspan bundle RUN DIR'; or use --backend torch"
+            )
+        if backend == "onnx" and graph is not None:
+            forward = onnx_forward(graph, meta, threads)
+        else:
+            forward = torch_forward(folder, device)
+        return cls(TextEncoder.from_folder(folder), forward, meta, backend=backend, rules=rules)
+
+    def __enter__(self) -> Extractor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the model's memory; the Extractor cannot be used afterwards."""
+        self.forward = _closed
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Entity types, in the order of the model."""
+        return self.meta.labels
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Classes of a document."""
+        return self.meta.topics
+
+    def __call__(self, text: str | Document, **options: Any) -> Document:
+        """Spans and topic of one text; options as in :meth:`pipe`."""
+        return next(self.pipe([text], **options))
+
+    extract = __call__
+
+    def pipe(
+        self,
+        texts: Iterable[str | Document],
+        batch_size: int = 64,
+        *,
+        labels: Collection[str] | None = None,
+        thresholds: Mapping[str, float] | float | None = None,
+        rules: str = "off",
+        topic_scores: bool = False,
+        values: bool = False,
+    ) -> Iterator[Document]:
+        """Spans and topics of many texts, in their order, in memory that does not grow.
+
+        Args:
+            texts: strings or Documents; id, labels and meta of a Document are kept.
+            batch_size: how many texts of ordinary length go through the model at once.
+            labels: only spans of these types.
+            thresholds: least score, by label or for all; over those of the bundle.
+            rules: ``off``; ``on``, where a rule's span replaces the model's that it overlaps;
+                ``only``, the model is not asked.
+            topic_scores: put the probability of each topic into ``meta["topic_scores"]``.
+            values: put normalised values into ``meta["values"]`` (:mod:`hanspan.values`).
+
+        Raises:
+            HanspanError: for an option that is not known.
+        """
+        keep = self._check_labels(labels)
+        meta = replace(self.meta, thresholds=self._limits(thresholds))
+        if rules not in ("on", "off", "only"):
+            raise HanspanError(f"rules={rules!r}: expected on, off or only")
+        if rules != "off" and self.rules is None:
+            raise HanspanError(
+                f"rules={rules!r}: found no rules; expected Extractor.from_pretrained(..., "
+                f"rules=CALLABLE), or --rules with the name of a set"
+            )
+        budget = max(1, batch_size) * _TOKENS_PER_TEXT
+        for chunk in _chunks(texts):
+            plain = [document.text for document in chunk]
+            found: Iterable[Tagged | None] = [None] * len(chunk)
+            if rules != "only":
+                found = tag_texts(plain, self.encoder, self.forward, meta, batch_tokens=budget)
+            for document, tagged in zip(chunk, found, strict=True):
+                yield self._finish(document, tagged, keep, rules, topic_scores, values)
+
+    def _finish(
+        self,
+        document: Document,
+        tagged: Tagged | None,
+        keep: frozenset[str] | None,
+        rules: str,
+        topic_scores: bool,
+        values: bool,
+    ) -> Document:
+        labels, meta = dict(document.labels), dict(document.meta)
+        spans = tagged.spans if tagged else ()
+        if tagged is not None and self.meta.topics:
+            best = int(tagged.topic_probs.argmax())
+            labels["topic"] = self.meta.topics[best]
+            if topic_scores:
+                meta["topic_scores"] = {
+                    topic: round(float(score), 4)
+                    for topic, score in zip(self.meta.topics, tagged.topic_probs, strict=True)
+                }
+        if rules != "off" and self.rules is not None:
+            from hanspan.merge import merge
+
+            votes = self.rules(replace(document, spans=(), meta={}))
+            spans = merge(spans, votes.spans)
+            if tagged is None and "topic" in votes.labels:
+                labels["topic"] = votes.labels["topic"]
+        if keep is not None:
+            spans = tuple(span for span in spans if span.label in keep)
+        done = Document(document.id, document.text, spans, labels, meta)
+        if values:
+            from hanspan.values import with_values
+
+            done = with_values(done)
+        return done
+
+    def _check_labels(self, labels: Collection[str] | None) -> frozenset[str] | None:
+        if labels is None:
+            return None
+        names = {labels} if isinstance(labels, str) else set(labels)
+        if unknown := names - set(self.meta.labels):
+            raise HanspanError(
+                f"labels {sorted(unknown)}: expected some of {', '.join(self.meta.labels)}"
+            )
+        return frozenset(names)
+
+    def _limits(self, given: Mapping[str, float] | float | None) -> dict[str, float]:
+        if given is None:
+            return dict(self.meta.thresholds)
+        if isinstance(given, (int, float)):
+            given = dict.fromkeys(self.meta.labels, float(given))
+        self._check_labels(list(given))
+        if bad := {key: value for key, value in given.items() if not 0 <= value <= 1}:
+            raise HanspanError(f"thresholds {bad}: expected numbers from 0 to 1")
+        return {**self.meta.thresholds, **given}
+
+
+def _chunks(texts: Iterable[str | Document]) -> Iterator[list[Document]]:
+    """Documents in runs that are long enough to sort by length and bounded in characters."""
+    chunk: list[Document] = []
+    size = 0
+    for number, item in enumerate(texts):
+        document = Document(f"text-{number}", item) if isinstance(item, str) else item
+        if chunk and (len(chunk) == _CHUNK_TEXTS or size + len(document.text) > _CHUNK_CHARS):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(document)
+        size += len(document.text)
+    if chunk:
+        yield chunk
+
+
+def _closed(ids: Any, mask: Any) -> Any:
+    raise HanspanError("this Extractor is closed; expected an open one: Extractor.from_pretrained")
+
+
+def _gpu_in_use() -> bool:
+    torch = sys.modules.get("torch")
+    return bool(torch is not None and torch.cuda.is_available())

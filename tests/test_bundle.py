@@ -1,0 +1,258 @@
+"""The bundle: whole or not at all, read by stock transformers, hostile ones refused."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+import yaml
+
+import tiny
+from hanspan.bundle import bundle
+from hanspan.card import card, metadata
+from hanspan.errors import HanspanError
+from hanspan.extractor import Extractor
+from hanspan.guard import check_folder
+from hanspan.parity import agreement
+
+
+def texts(count: int = 40, seed: int = 3) -> list[str]:
+    rng = random.Random(seed)
+    return [tiny.sentence(rng, 2)[0][: tiny.MAX_LENGTH - 2] for _ in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["esm", "bert", "modern"])
+def test_stock_pipelines_give_our_spans_and_topic(kind: str) -> None:
+    from transformers import pipeline
+
+    folder = tiny.bundle_folder(kind)
+    ner = pipeline("token-classification", str(folder), aggregation_strategy="simple")
+    where = {"model_kwargs": {"subfolder": "topic"}} if kind != "esm" else {}
+    topic = pipeline("text-classification", str(folder), **where)
+    extract = Extractor.from_pretrained(folder, "torch")
+    same = total = 0
+    for text in texts():
+        doc = extract(text)
+        ours = {(span.start, span.end, span.label) for span in doc.spans}
+        stock = {(group["start"], group["end"], group["entity_group"]) for group in ner(text)}
+        same, total = same + len(ours & stock), total + len(ours | stock)
+        assert (
+            topic(text, truncation=True, max_length=tiny.MAX_LENGTH)[0]["label"]
+            == (doc.labels["topic"])
+        )
+    assert total > 50
+    assert same / total >= 0.99
+
+
+def test_a_bundle_holds_what_the_card_lists_and_nothing_else(tmp_path: Path) -> None:
+    summary = bundle(tiny.run_folder(), tmp_path / "out")
+    names = set(summary.files)
+    assert names == {
+        "README.md", "config.json", "hanspan.json", "model.safetensors", "tokenizer.json",
+        "tokenizer_config.json", "onnx/model.onnx", "onnx/model_int8.onnx",
+    }  # fmt: skip
+    assert sum(summary.files.values()) == sum(
+        path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file()
+    )
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+    listed = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert all(name in listed for name in names - {"README.md"})
+
+
+def test_a_broken_run_leaves_the_older_bundle_as_it_was(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny.run_folder(), run)
+    bundle(run, tmp_path / "out", onnx=False)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    weights = run / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(HanspanError):
+        bundle(run, tmp_path / "out", onnx=False)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+    weights.unlink()
+    with pytest.raises(HanspanError, match=r"no model\.safetensors; expected a finished run"):
+        bundle(run, tmp_path / "new", onnx=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "run"]
+
+
+def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(HanspanError, match="a folder that is no bundle"):
+        bundle(tiny.run_folder(), tmp_path / "mine", onnx=False)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "x"
+
+
+REPORT = {
+    "format": 1,
+    "task": "news",
+    "facts": {"gold": "sample/dev.jsonl", "documents": "23", "date": "2026-01-01", "commit": "abc"},
+    "systems": {
+        "student": {
+            "entities": {
+                "f1": 0.51234, "precision": 0.6, "recall": 0.45, "f1_interval_95": [0.4, 0.6],
+                "by_label": {
+                    "PER": {"f1": 0.7, "precision": 0.7, "recall": 0.7, "support": 9},
+                    "LOC": {"f1": 0.0, "precision": 0.0, "recall": 0.0, "support": 0},
+                },
+            },
+            "topics": {"accuracy": 0.8, "macro_f1": 0.7},
+        }
+    },
+}  # fmt: skip
+
+
+def test_card_figures_come_from_the_report(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(REPORT))
+    bundle(tiny.run_folder(), tmp_path / "out", onnx=False, report=file, name="news-model")
+    text = (tmp_path / "out" / "README.md").read_text("utf-8")
+    head = yaml.safe_load(text.split("---\n")[1])
+    index = head["model-index"][0]
+    assert index["name"] == "news-model"
+    values = {m["name"]: m["value"] for result in index["results"] for m in result["metrics"]}
+    assert values["f1 (strict)"] == 0.5123
+    assert values["f1 PER (strict)"] == 0.7
+    assert "f1 LOC (strict)" not in values
+    assert values["accuracy"] == 0.8
+    assert "| student | 0.600 | 0.450 | 0.512 | 0.400 to 0.600 | 0.800 |" in text
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == REPORT
+
+
+def test_the_hub_client_reads_the_card() -> None:
+    from huggingface_hub import ModelCard
+
+    facts = {
+        "name": "m", "labels": ["PER"], "topics": [], "max_length": 64, "folders": "none",
+        "version": "1", "report": REPORT,
+    }  # fmt: skip
+    read = ModelCard(card(facts)).data
+    assert read.model_name == "m"
+    assert {result.metric_value for result in read.eval_results} >= {0.5123, 0.8}
+    assert metadata(facts)["pipeline_tag"] == "token-classification"
+
+
+def test_agreement_is_f1() -> None:
+    assert agreement([set()], [set()]) == 1.0
+    assert agreement([{1, 2}, {3}], [{1}, {4}]) == pytest.approx(0.4)
+
+
+# Hostile bundles: each is the good one with one thing changed.
+
+
+def _json(name: str, **changes: object):
+    def change(folder: Path) -> None:
+        row = json.loads((folder / name).read_text("utf-8"))
+        row.update(changes)
+        (folder / name).write_text(json.dumps(row), "utf-8")
+
+    return change
+
+
+def _header(make):
+    def change(folder: Path) -> None:
+        path = folder / "model.safetensors"
+        data = path.read_bytes()
+        size = struct.unpack("<Q", data[:8])[0]
+        path.write_bytes(make(data, size))
+
+    return change
+
+
+def _lie(data: bytes, size: int) -> bytes:
+    header = json.loads(data[8 : 8 + size])
+    name = next(key for key in header if key != "__metadata__")
+    header[name]["shape"] = [2**40]
+    new = json.dumps(header).encode()
+    return struct.pack("<Q", len(new)) + new + data[8 + size :]
+
+
+def _file(name: str, content: bytes = b"x"):
+    def change(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    return change
+
+
+def _link(name: str, target: str):
+    def change(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target)
+
+    return change
+
+
+def _external(folder: Path) -> None:
+    """A graph whose weights lie in a file of the attacker's choice."""
+    import onnx
+
+    model = onnx.load(folder / "onnx" / "model.onnx")
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../../etc/passwd")
+    (folder / "onnx" / "model.onnx").write_bytes(model.SerializeToString())
+
+
+def _pattern(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    row = json.loads(path.read_text("utf-8"))
+    row["pre_tokenizer"] = {
+        "type": "Split", "pattern": {"Regex": "(a+)+b"}, "behavior": "Isolated", "invert": False,
+    }  # fmt: skip
+    path.write_text(json.dumps(row), "utf-8")
+
+
+HOSTILE = {
+    "a pickle": _file("pytorch_model.bin"),
+    "code": _file("modeling.py"),
+    "code below": _file("topic/evil.py"),
+    "a link out": _link("vocab.txt", "/etc/hostname"),
+    "a link inside": _link("README.md", "config.json"),
+    "a linked folder": _link("onnx2", "/etc"),
+    "remote code": _json("config.json", auto_map={"AutoModel": "x.Y"}),
+    "remote tokenizer": _json("tokenizer_config.json", auto_map={"AutoTokenizer": ["x.Y", None]}),
+    "a later format": _json("hanspan.json", format=2),
+    "format true": _json("hanspan.json", format=True),
+    "labels of another type": _json("hanspan.json", labels="PER"),
+    "markup as a label": _json("hanspan.json", labels=["<script>alert(1)</script>"]),
+    "a label twice": _json("hanspan.json", labels=["PER", "PER"]),
+    "64 labels": _json("hanspan.json", labels=[f"L{i}" for i in range(64)]),
+    "a huge window": _json("hanspan.json", max_length=10**9),
+    "no window": _json("hanspan.json", max_length=0),
+    "overlap as large": _json("hanspan.json", overlap=24),
+    "temperature 0": _json("hanspan.json", temperature=0),
+    "a threshold for nobody": _json("hanspan.json", thresholds={"XXX": 0.5}),
+    "thresholds as a list": _json("hanspan.json", thresholds=[0.5]),
+    "no JSON": _file("hanspan.json", b"{"),
+    "deep JSON": _file("hanspan.json", b"[" * 200_000),
+    "two megabytes of JSON": _file("hanspan.json", b" " * (2 << 20)),
+    "no UTF-8": _file("hanspan.json", b"\xff\xfe{}"),
+    "a huge header": _header(lambda data, size: struct.pack("<Q", 2**62) + data[8:]),
+    "a header beyond the file": _header(lambda data, size: struct.pack("<Q", len(data)) + data[8:]),
+    "a lying shape": _header(_lie),
+    "a cut file": _header(lambda data, size: data[:-1]),
+    "a longer file": _header(lambda data, size: data + b"code"),
+    "an empty file": _header(lambda data, size: b""),
+    "weights elsewhere": _external,
+    "an exponential pattern": _pattern,
+    "another tokenizer model": _file("tokenizer.json", b'{"model": {"type": "Python"}}'),
+    "a list as tokenizer": _file("tokenizer.json", b"[]"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_bundles_are_refused_in_one_line(what: str, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny.bundle_folder(), folder)
+    check_folder(folder)  # the good one passes, so what follows is due to the change
+    HOSTILE[what](folder)
+    with pytest.raises(HanspanError) as caught:
+        Extractor.from_pretrained(folder)
+    assert "expected" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,302 @@
+"""Extractor and predict: seams, order, backends, options, files in."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tiny
+from hanspan.data import Document, Span, read_documents, write_documents
+from hanspan.errors import HanspanError
+from hanspan.infer import Extractor, predict
+from hanspan.merge import merge
+from hanspan.sources import read_any
+
+
+@pytest.fixture(scope="module")
+def extract() -> Extractor:
+    return Extractor.from_pretrained(tiny.bundle_folder(), "onnx", precision="fp32")
+
+
+def triples(document: Document) -> list[tuple[int, int, str]]:
+    return [(span.start, span.end, span.label) for span in document.spans]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 30))
+def test_no_span_is_lost_or_doubled_at_a_seam(rng: random.Random, pieces: int) -> None:
+    text, spans, _ = tiny.sentence(rng, pieces)
+    extract = Extractor.from_pretrained(tiny.bundle_folder(), "onnx", precision="fp32")
+    assert triples(extract(text)) == [(span.start, span.end, span.label) for span in spans]
+
+
+def test_offsets_count_code_points(extract: Extractor) -> None:
+    doc = extract("😀甲丙戊𠀀不了\n子寅寅卯 \t")
+    assert [(doc.surface(span), span.label) for span in doc.spans] == [
+        ("甲丙戊", "PER"), ("子寅寅卯", "ORG"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "\x00", "[SEP]", "﻿", "甲" * 500])
+def test_odd_texts_pass(extract: Extractor, text: str) -> None:
+    assert extract(text).text == text
+
+
+def test_torch_and_both_graphs_agree(extract: Extractor) -> None:
+    rng = random.Random(1)
+    texts = [tiny.sentence(rng, n)[0] for n in range(1, 25)]
+    folder = tiny.bundle_folder()
+    torch = list(Extractor.from_pretrained(folder, "torch").pipe(texts))
+    fp32 = list(extract.pipe(texts))
+    int8 = list(Extractor.from_pretrained(folder, "onnx", precision="int8").pipe(texts))
+    assert [triples(d) for d in torch] == [triples(d) for d in fp32]
+    assert [d.labels for d in torch] == [d.labels for d in fp32]
+    for a, b in zip(torch, fp32, strict=True):
+        assert [s.score for s in a.spans] == pytest.approx([s.score for s in b.spans], abs=2e-4)
+    assert [triples(d) for d in torch] == [triples(d) for d in int8]
+
+
+def test_pipe_keeps_order_and_does_not_depend_on_the_batch(extract: Extractor) -> None:
+    rng = random.Random(2)
+    texts = [tiny.sentence(rng, rng.randint(1, 20))[0] for _ in range(60)]
+    alone = [extract(text) for text in texts]
+    for size in (1, 7, 64):
+        many = list(extract.pipe(iter(texts), batch_size=size))
+        assert [d.text for d in many] == texts
+        assert [triples(d) for d in many] == [triples(d) for d in alone]
+
+
+def test_pipe_reads_ahead_only_a_bounded_stretch(extract: Extractor) -> None:
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield "甲丙戊。" * 10
+
+    stream = extract.pipe(endless())
+    for _ in range(1000):
+        next(stream)
+    assert taken <= 1000 + 600
+
+
+def test_a_document_keeps_what_it_carries(extract: Extractor) -> None:
+    given = Document("a7", "甲丙戊，木木木", (), {"source": "x"}, {"date": "2020"})
+    found = extract(given)
+    assert (found.id, found.meta, found.labels["source"]) == ("a7", {"date": "2020"}, "x")
+
+
+def test_labels_and_thresholds(extract: Extractor) -> None:
+    text = "甲丙戊，子寅卯。辰"
+    assert [s.label for s in extract(text, labels=["PER", "LOC"]).spans] == ["PER", "LOC"]
+    sure = {s.label: s.score for s in extract(text).spans}
+    assert not extract(text, thresholds=1.0, labels="PER").spans or sure["PER"] == 1.0
+    limit = sure["LOC"]
+    assert "LOC" in [s.label for s in extract(text, thresholds={"LOC": limit - 1e-3}).spans]
+    assert len(extract(text, thresholds={"LOC": 1.0}).spans) == 2 + (limit == 1.0)
+    with pytest.raises(HanspanError, match=r"\['CITY'\]: expected some of PER, ORG, LOC"):
+        extract(text, labels=["CITY"])
+    with pytest.raises(HanspanError, match="numbers from 0 to 1"):
+        extract(text, thresholds=2.0)
+
+
+def test_topic_scores_sum_to_one(extract: Extractor) -> None:
+    scores = extract("甲丙戊，木木木", topic_scores=True).meta["topic_scores"]
+    assert set(scores) == set(tiny.TOPICS)
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_threads_share_one_extractor(extract: Extractor) -> None:
+    rng = random.Random(4)
+    texts = [tiny.sentence(rng, 6)[0] for _ in range(30)]
+    alone = [triples(extract(text)) for text in texts]
+    found: list[list] = [[] for _ in range(4)]
+
+    def work(place: int) -> None:
+        found[place] = [triples(d) for d in extract.pipe(texts)]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone] * 4
+
+
+def test_a_closed_extractor_says_so() -> None:
+    with Extractor.from_pretrained(tiny.bundle_folder()) as extract:
+        extract("甲")
+    with pytest.raises(HanspanError, match="closed"):
+        extract("甲")
+
+
+def test_rules_on_and_only_and_their_provenance() -> None:
+    def votes(document: Document) -> Document:
+        at = document.text.index("不了")
+        spans = [Span(at, at + 2, "LOC", 0.9, "rule:place"), Span(0, 3, "PER", 1.0, "rule:names")]
+        return document.with_spans(spans)
+
+    extract = Extractor.from_pretrained(tiny.bundle_folder(), rules=votes)
+    text = "甲丙戊在不了，辰"
+    on = extract(text, rules="on")
+    assert [(s.start, s.end, s.label, s.source) for s in on.spans] == [
+        (0, 3, "PER", "model+rule:names"), (4, 6, "LOC", "rule:place"), (7, 8, "LOC", "model"),
+    ]  # fmt: skip
+    assert [s.source for s in extract(text, rules="only").spans] == ["rule:names", "rule:place"]
+    assert all(s.source == "model" for s in extract(text).spans)
+    with pytest.raises(HanspanError, match="found no rules"):
+        Extractor.from_pretrained(tiny.bundle_folder())(text, rules="on")
+
+
+spans_of = st.builds(
+    lambda start, size, label, score: Span(start, start + size, label, score, f"rule:{label}"),
+    st.integers(0, 12), st.integers(1, 6), st.sampled_from(["A", "B", "NONE", "ENTITY"]),
+    st.sampled_from([0.2, 0.9]),
+)  # fmt: skip
+
+
+@given(st.lists(spans_of, max_size=8), st.lists(spans_of, max_size=6))
+def test_merge_is_flat_ordered_and_no_rule_is_overruled(votes: list, model: list) -> None:
+    flat: list[Span] = []
+    for span in model:
+        if span.label in "AB" and not any(span.overlaps(other) for other in flat):
+            flat.append(span)
+    merged = merge(flat, votes)
+    for a, b in itertools.pairwise(merged):
+        assert a.end <= b.start
+    assert not {s.label for s in merged} & {"NONE", "ENTITY"}
+    for span in flat:  # a model span goes only where a rule spoke
+        if not any(span.overlaps(vote) for vote in votes if vote.label != "ENTITY"):
+            assert span in merged
+
+
+# predict
+
+
+def test_predict_files(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(
+        '{"id": "a", "text": "甲丙戊，木木木"}\nno json\n{"id": "b", "text": "辰"}\n{"x": 1}\n',
+        "utf-8",
+    )
+    ticks: list = []
+    summary = predict(
+        tmp_path / "in.jsonl", tmp_path / "out.jsonl", model=tiny.bundle_folder(),
+        progress=lambda *tick: ticks.append(tick),
+    )  # fmt: skip
+    assert (summary.documents, summary.rejected, summary.backend) == (2, 2, "onnx")
+    assert summary.spans == {"PER": 1, "LOC": 1}
+    assert [d.id for d in read_documents(tmp_path / "out.jsonl")] == ["a", "b"]
+    set_aside = (tmp_path / "out.jsonl.rejected.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["line"] for line in set_aside] == [2, 4]
+    assert ticks[-1] == (2, 2, "documents")
+
+
+@pytest.mark.parametrize("name", ["none.jsonl", "none"])
+def test_predict_names_a_missing_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(HanspanError, match="no such file"):
+        predict(tmp_path / name, tmp_path / "out.jsonl", model=tiny.bundle_folder())
+
+
+def test_predict_names_a_missing_model(tmp_path: Path) -> None:
+    write_documents(tmp_path / "in.jsonl", [Document("a", "x")])
+    with pytest.raises(HanspanError, match="no such folder"):
+        predict(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model=tmp_path / "none")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_failure_half_way_leaves_no_output(tmp_path: Path) -> None:
+    write_documents(tmp_path / "in.jsonl", [Document(str(i), "甲丙戊" * 20) for i in range(3000)])
+
+    def stop(done: int, total: int | None, what: str) -> None:
+        if done > 1000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(
+            tmp_path / "in.jsonl", tmp_path / "out.jsonl", model=tiny.bundle_folder(),
+            progress=stop,
+        )  # fmt: skip
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_no_torch_on_the_onnx_path(tmp_path: Path) -> None:
+    """In a process where torch and its friends cannot be imported at all."""
+    write_documents(tmp_path / "in.jsonl", [Document("a", "甲丙戊，木木木")])
+    code = """
+import sys
+for name in ("torch", "transformers", "safetensors", "onnx", "huggingface_hub", "datasets"):
+    sys.modules[name] = None
+from hanspan.infer import predict
+print(predict(*sys.argv[1:3], model=sys.argv[3]).spans)
+assert not any(m.startswith(("torch.", "pandas", "scipy", "sklearn")) for m in sys.modules)
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "in.jsonl", tmp_path / "out.jsonl",
+         tiny.bundle_folder()],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert out.stdout.strip() == "{'PER': 1}", out.stderr
+
+
+# what can be read
+
+
+def ids_and_texts(path: Path, **options) -> list[tuple[str, str]]:
+    return [(d.id, d.text) for d in read_any(path, **options)]
+
+
+def test_plain_text_by_line_or_by_paragraph(tmp_path: Path) -> None:
+    lines, parts = tmp_path / "lines.txt", tmp_path / "parts.txt"
+    lines.write_text("﻿一\r\n二 \n三", "utf-8")
+    parts.write_text("\n一\n二\n\n \n三\u2028四\n\n", "utf-8")
+    assert [t for _, t in ids_and_texts(lines)] == ["一", "二 ", "三"]
+    assert ids_and_texts(parts) == [("parts.txt:1", "一\n二"), ("parts.txt:2", "三\u2028四")]
+    (tmp_path / "empty.txt").write_text("")
+    assert ids_and_texts(tmp_path / "empty.txt") == []
+    (tmp_path / "gb.txt").write_bytes("中文".encode("gb18030"))
+    with pytest.raises(HanspanError, match="iconv -f GB18030"):
+        ids_and_texts(tmp_path / "gb.txt")
+
+
+def test_tables(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('﻿id,text,date\n7,"甲,\n丙",2020\n,乙,\n9,x,y,z\n', "utf-8")
+    rejected: list = []
+    docs = list(read_any(path, rejected=rejected))
+    assert [(d.id, d.text, dict(d.meta)) for d in docs] == [
+        ("7", "甲,\n丙", {"date": "2020"}), ("t.csv:2", "乙", {}),
+    ]  # fmt: skip
+    assert [row["line"] for row in rejected] == [5]
+    path.write_text("title\nx\n")
+    with pytest.raises(HanspanError, match="expected one named text"):
+        list(read_any(path))
+
+
+def test_folders_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("一\n二\n", "utf-8")
+    write_documents(tmp_path / "b.jsonl.gz", [Document("k", "三")])
+    (tmp_path / "notes.pdf").write_text("no")
+    assert ids_and_texts(tmp_path) == [
+        ("a/x.txt:x.txt:1", "一"), ("a/x.txt:x.txt:2", "二"), ("b.jsonl.gz:k", "三"),
+    ]  # fmt: skip
+    with pytest.raises(HanspanError, match="unknown kind of file"):
+        ids_and_texts(tmp_path / "notes.pdf")
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"text": "甲"}\nbad\n'))
+    rejected: list = []
+    assert [t for _, t in ids_and_texts(Path("-"), rejected=rejected)] == ["甲"]
+    assert rejected[0]["line"] == 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO("甲\n\n乙\n"))
+    assert [t for _, t in ids_and_texts(Path("-"))] == ["甲", "乙"]
