@@ -265,5 +265,3 @@ def _rest(source: str, used: list[tuple[int, int]]) -> Iterator[Dropped]:
             yield Dropped(place, stop, reason)
             place = stop
         place = max(place, end)
-
-

@@ -1,50 +1,198 @@
-"""Which block belongs to which article."""
+"""Which block belongs to which article: a beam search over the moves of :mod:`moves`."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hanspan.pages import blocks as kinds
 from hanspan.pages import page as roles
 from hanspan.pages.blocks import Block
-from hanspan.pages.page import NOBODY, Layout
+from hanspan.pages.clues import Clue, gather
+from hanspan.pages.moves import (
+    ATTACH,
+    BANNER,
+    HEAD,
+    JOIN,
+    MORE,
+    NEW,
+    SECTION,
+    TEXT,
+    Features,
+    Move,
+    State,
+    moves,
+    step,
+    weights,
+)
+from hanspan.pages.page import NOBODY, Join, Layout
+from hanspan.pages.words import Bag
+
+BEAM = 24
+_PRUNE = 14.0
 
 
-def _grams(text: str) -> set[str]:
-    return {text[i : i + 2] for i in range(len(text) - 1) if text[i : i + 2].isalnum()}
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """A way to read the page so far."""
+
+    score: float
+    state: State
+    move: Move | None
+    block: int
+    before: _Path | None
+    odds: float = 0.0
 
 
-def lay_out(blocks: tuple[Block, ...]) -> Layout:
-    """Articles one after the other; a title without byline opens one if its words are new."""
-    owners, role = [NOBODY] * len(blocks), [""] * len(blocks)
-    current, bag = NOBODY, set[str]()
-    for i, block in enumerate(blocks):
-        after = blocks[i + 1].kind if i + 1 < len(blocks) else ""
-        if block.kind == kinds.FURNITURE:
-            role[i] = roles.FURNITURE
+def score(features: Features, weight: Mapping[str, float]) -> float:
+    """Sum of the features, each times its weight; an unknown one counts nothing."""
+    return sum(weight.get(name, 0.0) * value for name, value in features.items())
+
+
+def _search(clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float]) -> _Path:
+    """The best path over the blocks ``order``; scores are log probabilities, move by move."""
+    beam = [_Path(0.0, State(), None, NOBODY, None)]
+    for index in order:
+        grown: list[tuple[float, float, Move, _Path]] = []
+        for path in beam:
+            rated = [
+                (score(found, weight), move)
+                for move, found in moves(path.state, clues[index], clues)
+            ]
+            top = max(value for value, _ in rated)
+            norm = top + math.log(sum(math.exp(value - top) for value, _ in rated))
+            grown.extend(
+                (path.score + value - norm, value - norm, move, path)
+                for value, move in rated
+                if value > top - _PRUNE
+            )
+        grown.sort(key=lambda item: -item[0])
+        best = grown[0][0]
+        beam = []
+        seen: set[tuple[int, ...]] = set()
+        for total, odds, move, path in grown[: BEAM * 2]:
+            if total < best - _PRUNE or len(beam) == BEAM:
+                break
+            state = step(path.state, clues[index], move)
+            same = _signature(state)
+            if same not in seen:
+                seen.add(same)
+                beam.append(_Path(total, state, move, index, path, odds))
+    return max(beam, key=lambda path: path.score + _ending(path.state, weight))
+
+
+def _signature(state: State) -> tuple[int, ...]:
+    """Two paths with the same one differ only far back: the better one stands for both."""
+    flat = [state.current, state.due, int(state.heading)]
+    for thread in state.threads:
+        flat += [thread.number, thread.last, int(thread.titled), thread.seen, thread.size]
+    return tuple(flat)
+
+
+def _ending(state: State, weight: Mapping[str, float]) -> float:
+    """What is wrong with a page that ends here: cut articles, headless and empty ones."""
+    wrong = {"end:cut": 0.0, "end:headless": 0.0, "end:empty": 0.0}
+    for thread in state.threads:
+        wrong["end:cut"] += thread.open
+        wrong["end:headless"] += not thread.titled
+        wrong["end:empty"] += not thread.size
+    if state.count == 1:
+        wrong["end:headless"] = 0.0
+    return score(wrong, weight)
+
+
+def lay_out(blocks: Sequence[Block], weight: Mapping[str, float] | None = None) -> Layout:
+    """Give every block a role and an owner.
+
+    Args:
+        blocks: of one page, in reading order.
+        weight: of the features; those that ship when not given.
+    """
+    weight = weights() if weight is None else weight
+    clues = gather(blocks)
+    order = [b.index for b in blocks if b.kind in (kinds.BODY, kinds.TITLE)]
+    path: _Path | None = _search(clues, order, weight) if order else None
+    owners, role = [NOBODY] * len(blocks), [roles.FURNITURE] * len(blocks)
+    doubts = [0.0] * len(blocks)
+    joins: list[Join] = []
+    while path is not None and path.move is not None:
+        move, index = path.move, path.block
+        doubts[index] = 1.0 - math.exp(path.odds)
+        role[index] = {
+            HEAD: roles.HEADLINE,
+            ATTACH: roles.HEADLINE,
+            MORE: roles.HEADLINE,
+            SECTION: roles.SECTION,
+            BANNER: roles.BANNER,
+        }.get(move.what, roles.PARAGRAPH)
+        if move.what != BANNER:
+            owners[index] = path.state.current
+        if move.what == JOIN and path.before is not None:
+            cut = path.before.state.thread(move.number)
+            if cut is not None:
+                joins.append(Join(cut.last, index, round(math.exp(path.odds), 4)))
+        path = path.before
+    _settle(blocks, clues, owners, role)
+    _name_titles(blocks, clues, owners, role)
+    joins.reverse()
+    return Layout(tuple(role), tuple(owners), tuple(joins), tuple(doubts))
+
+
+def _settle(
+    blocks: Sequence[Block], clues: Sequence[Clue], owners: list[int], role: list[str]
+) -> None:
+    """Owners of decks, bylines and captions: by their neighbours, captions also by their words."""
+    bags: dict[int, Bag] = {}
+    for clue in clues:
+        if owners[clue.index] != NOBODY:
+            bags[owners[clue.index]] = bags.get(owners[clue.index], Bag()).plus(clue.grams)
+    current = NOBODY
+    first = next((owner for owner in owners if owner != NOBODY), NOBODY)
+    for block in blocks:
+        index = block.index
+        if block.kind in (kinds.BODY, kinds.TITLE):
+            if owners[index] != NOBODY:
+                current = owners[index]
+        elif block.kind in (kinds.DECK, kinds.BYLINE):
+            owners[index] = first if current == NOBODY else current
+            role[index] = roles.SUBTITLE if block.kind == kinds.DECK else roles.BYLINE
+        elif block.kind == kinds.CAPTION:
+            role[index] = roles.CAPTION
+            near = {first if current == NOBODY else current: 0.4}
+            for later in range(index + 1, len(blocks)):
+                if owners[later] != NOBODY:
+                    near.setdefault(owners[later], 0.2)
+                    break
+            rated = {
+                owner: bags[owner].fit(clues[index].grams) + near.get(owner, 0.0)
+                for owner in sorted({*owners[max(0, index - 60) : index + 60], *near})
+                if owner in bags
+            }
+            owners[index] = max(rated, key=lambda owner: rated[owner], default=NOBODY)
+
+
+def _name_titles(
+    blocks: Sequence[Block], clues: Sequence[Clue], owners: list[int], role: list[str]
+) -> None:
+    """Of the lines above an article: which is kicker, headline, subtitle."""
+    place = 0
+    while place < len(blocks):
+        if role[place] != roles.HEADLINE:
+            place += 1
             continue
-        if block.kind == kinds.TITLE:
-            nearby = [b for b in blocks[i + 1 : i + 4] if b.kind == kinds.BODY]
-            words = _grams(block.text + "".join(b.text for b in nearby))
-            known = len(words & bag) / max(1, len(words))
-            anchored = after in (kinds.BYLINE, kinds.DECK)
-            if current == NOBODY and after == kinds.TITLE and i < 3:
-                role[i] = roles.BANNER
-                continue
-            if current == NOBODY or anchored or (known < 0.1 and len(block.text) > 8):
-                current, bag = current + 1, set()
-                role[i] = roles.HEADLINE
-            else:
-                role[i] = roles.SECTION if "，" not in block.text else roles.PARAGRAPH
-        elif current == NOBODY:
-            current = 0
-        role[i] = (
-            role[i]
-            or {
-                kinds.BODY: roles.PARAGRAPH,
-                kinds.DECK: roles.SUBTITLE,
-                kinds.BYLINE: roles.BYLINE,
-                kinds.CAPTION: roles.CAPTION,
-            }[block.kind]
-        )
-        owners[i] = current
-        bag |= _grams(block.text)
-    return Layout(tuple(role), tuple(owners))
+        end = place
+        while end < len(blocks) and role[end] == roles.HEADLINE and owners[end] == owners[place]:
+            end += 1
+        group = list(range(place, end))
+        if len(group) > 1:
+            main = max(group, key=lambda i: (clues[i].title - 0.05 * clues[i].size, -i))
+            for index in group:
+                if index < main:
+                    role[index] = roles.KICKER if clues[main].blank else roles.HEADLINE
+                elif index > main:
+                    role[index] = roles.SUBTITLE if clues[index].blank else roles.HEADLINE
+        place = end
+
+
+__all__ = ["NEW", "TEXT", "lay_out", "score"]

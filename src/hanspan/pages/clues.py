@@ -1,0 +1,124 @@
+"""What is known of each block before the page is untangled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hanspan.pages import blocks as kinds
+from hanspan.pages import forms, ngrams, words
+from hanspan.pages.blocks import Block
+from hanspan.text import CLOSERS, ENDS
+
+_PAIRS = {"“": "”", "‘": "’", "「": "」", "《": "》", "（": "）", "(": ")", "【": "】"}
+_NEVER_FIRST = "，。、；：！？”’）》」】)%％…"
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """One block, seen alone.
+
+    Attributes:
+        index: of the block.
+        kind: of the block.
+        size: characters.
+        grams: its pairs of characters and how often each stands in it.
+        ending: ``stop``, ``colon`` (or semicolon), ``comma``, or ``open``: cut in a clause.
+        start: log odds that it begins a paragraph.
+        title: log odds that it is a title.
+        dateline: whether it opens like a news text.
+        misfit: whether it begins with what never begins a paragraph.
+        opened: marks left open at its end.
+        closed: marks closed that it never opened.
+        tail: its last characters.
+        head: its first characters.
+        anchored: whether a byline or deck follows among the titles that follow it.
+        text: index of the next block of running text, or -1.
+        blank: whether a blank line stands before it.
+    """
+
+    index: int
+    kind: str
+    size: int
+    grams: Counter[str]
+    ending: str
+    start: float
+    title: float
+    dateline: bool
+    misfit: bool
+    opened: str
+    closed: str
+    tail: str
+    head: str
+    anchored: bool
+    text: int
+    blank: bool
+    comma: bool
+
+    @property
+    def open(self) -> bool:
+        """Whether the block stops where no sentence does."""
+        return self.ending in ("open", "comma")
+
+
+def _marks(text: str) -> tuple[str, str]:
+    """Marks left open, and marks closed without being opened."""
+    waiting: list[str] = []
+    closed: list[str] = []
+    for char in text:
+        if char in _PAIRS:
+            waiting.append(_PAIRS[char])
+        elif char in "”’」》）)】":
+            if char in waiting:
+                while waiting.pop() != char:
+                    pass
+            else:
+                closed.append(char)
+    return "".join(waiting), "".join(closed)
+
+
+def _ending(text: str) -> str:
+    last = text[-1]
+    body = text.rstrip(CLOSERS)
+    if body and (body[-1] in ENDS or (body[-1] == "." and not body[-2:-1].isdigit())):
+        return "stop"
+    if last in "：:；;":
+        return "colon"
+    return "comma" if last in "，、,——" else "open"
+
+
+def gather(blocks: Sequence[Block]) -> list[Clue]:
+    """The clues of all blocks of a page."""
+    clues: list[Clue] = []
+    anchored, text_after = False, -1
+    for block in reversed(blocks):
+        text = block.text
+        if block.kind in (kinds.BYLINE, kinds.DECK):
+            anchored = True
+        elif block.kind == kinds.BODY:
+            anchored, text_after = False, block.index
+        opened, closed = _marks(text)
+        clues.append(
+            Clue(
+                block.index,
+                block.kind,
+                len(text),
+                Counter(words.grams(text)),
+                _ending(text),
+                ngrams.start_odds(text[:4]),
+                ngrams.title_odds(text) if block.kind == kinds.TITLE else -9.0,
+                forms.dateline(text) is not None,
+                text[0] in _NEVER_FIRST,
+                opened,
+                closed,
+                text[-3:],
+                text[:3],
+                anchored and block.kind == kinds.TITLE,
+                text_after if block.kind != kinds.BODY else -1,
+                block.gap,
+                "，" in text,
+            )
+        )
+    clues.reverse()
+    return clues
