@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +13,7 @@ from hanspan.data import ENTITY, NONE, Document, Span
 from hanspan.rules.contract import FunctionRule, Rule, RuleError, RuleInfo, TopicVote
 from hanspan.rules.finders import Finder, FunctionFinder, FunctionTopic, Scene, TopicFinder
 from hanspan.rules.fold import Views
+from hanspan.rules.hashing import hash_function
 from hanspan.rules.words import Hits, WordIndex
 
 Vote = tuple[int, int, str, int, float]
@@ -101,13 +104,32 @@ class RuleSet:
 
     def __reduce__(self) -> Any:
         if self.origin is None:
-            raise RuleError(
-                f"rule set {self.name!r} was made in Python and cannot be sent to another "
-                f"process; write it as a YAML file with 'python:', or use workers=1"
-            )
+            rules = [finder.rule for finder in self._everything if hasattr(finder, "rule")]
+            if len(rules) < len(self):
+                raise RuleError(f"rule set {self.name!r} is a part of another and does not pickle")
+            return _of, (rules, self.name, self.labels, self.topics)
         from hanspan.rules.loader import load_rules
 
         return load_rules, (self.origin,)
+
+    @property
+    def version(self) -> str:
+        """Hash of all that the votes depend on; empty where a rule has no hash."""
+        if len(self.hashes) < len(self):
+            return ""
+        known = (sorted(self.hashes.items()), self.labels, self.topics)
+        return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+
+    def subset(self, names: Container[str]) -> RuleSet:
+        """The rules of these names, as a set of their own."""
+        return RuleSet(
+            self.name,
+            [copy(f) for f in self.finders if f.info.name in names],
+            [copy(f) for f in self.topic_finders if f.info.name in names],
+            labels=self.labels,
+            topics=self.topics,
+            hashes={n: h for n, h in self.hashes.items() if n in names},
+        )
 
     def _index(self) -> list[WordIndex]:
         if self._indexes is None:
@@ -156,11 +178,13 @@ class RuleSet:
         *,
         skip: Callable[[RuleInfo, Document, Exception], None] | None = None,
         vetoes: list[Veto] | None = None,
+        known: tuple[Span, ...] = (),
     ) -> tuple[list[Vote], list[TopicVote]]:
         """All votes of all rules.
 
         Args:
             document: its own spans are not seen by the rules.
+            known: votes of other rules, which the second pass sees, too.
             skip: where given, it is told of a rule that fails on this document, and the other
                 rules go on; otherwise the failure is raised.
             vetoes: where given, candidates that a rule's own settings stopped are added.
@@ -176,7 +200,7 @@ class RuleSet:
         self._run(self._first, scene, votes, skip, vetoes)
         self._run_topics(self._topics_first, scene, topics, skip)
         if self._second or self._topics_second:
-            scene.document = document.with_spans(self._spans(votes))
+            scene.document = document.with_spans((*known, *self._spans(votes)))
             self._run(self._second, scene, votes, skip, vetoes)
             self._run_topics(self._topics_second, scene, topics, skip)
         return votes, topics
@@ -241,8 +265,9 @@ class RuleSet:
         votes, topics = self.votes(document, skip=skip)
         meta = {k: v for k, v in document.meta.items() if k != "topic_votes"}
         if topics:
+            ordered = sorted(topics, key=lambda t: (t.label, t.score, t.source))
             meta["topic_votes"] = [
-                {"label": t.label, "score": round(t.score, 4), "source": t.source} for t in topics
+                {"label": t.label, "score": round(t.score, 4), "source": t.source} for t in ordered
             ]
         return replace(document, spans=self._spans(sorted(set(votes))), meta=meta)
 
@@ -258,6 +283,7 @@ class RuleSet:
         topics: Sequence[str] = (),
     ) -> RuleSet:
         """A set of rules made in Python."""
+        rules = tuple(rules)
         finders: list[Finder] = []
         topical: list[TopicFinder] = []
         for item in rules:
@@ -266,7 +292,12 @@ class RuleSet:
                 topical.append(FunctionTopic(item, info))
             else:
                 finders.append(FunctionFinder(item, info))
-        return cls(name, finders, topical, labels=labels, topics=topics)
+        hashes = {r.name: hash_function(r) for r in rules if isinstance(r, FunctionRule)}
+        return cls(name, finders, topical, labels=labels, topics=topics, hashes=hashes)
+
+
+def _of(rules: Sequence[Rule], name: str, labels: Sequence[str], topics: Sequence[str]) -> RuleSet:
+    return RuleSet.of(rules, name=name, labels=labels, topics=topics)
 
 
 def _teller(name: str, vetoes: list[Veto]) -> Callable[[int, int, str, str], None]:
