@@ -7,6 +7,7 @@ requests that match answer with a status, break the connection or wait.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -76,6 +77,7 @@ class FakeHub:
         self.steps: list[Step] = []
         self.users = {TOKEN: OWNER}
         self.lock = threading.RLock()
+        self.open: set[socket.socket] = set()
         hub = self
 
         class Bound(_Handler):
@@ -94,6 +96,9 @@ class FakeHub:
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
         self.server.server_close()
+        for connection in list(self.open):  # kept alive by the client, and still served otherwise
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def script(self, pattern: str, **what: Any) -> None:
         """Let the next request matching ``METHOD /path`` meet a :class:`Step`."""
@@ -114,6 +119,14 @@ class _Refused(Exception):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: FakeHub
+
+    def setup(self) -> None:
+        super().setup()
+        self.hub.open.add(self.connection)
+
+    def finish(self) -> None:
+        self.hub.open.discard(self.connection)
+        super().finish()
 
     def log_message(self, *_: object) -> None:
         pass

@@ -20,7 +20,7 @@ from hanspan.guard import check_folder, files
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _TOKEN = re.compile(r"hf_\w{6,}|Bearer\s+\S+")
 _WHAT = {
     400: "the Hub does not accept the commit; look at the card's first lines in README.md",

@@ -41,7 +41,7 @@ def find_model(
     from hanspan import hub
 
     name = os.fspath(model)
-    if not hub.is_id(name) or name.startswith("."):
+    if not hub.is_id(name):
         raise HanspanError(
             f"{name}: no such folder; expected a bundle or model folder, or owner/name on the Hub"
         )
