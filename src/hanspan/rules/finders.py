@@ -45,6 +45,7 @@ class Finder:
         number: its place in the set.
         words: word -> value, for the automaton; ``longer``: the words that veto.
         width, traditional: which view it reads.
+        flat: whether of overlapping candidates only the leftmost-longest is a vote.
     """
 
     words: Mapping[str, Any] = {}
@@ -52,6 +53,7 @@ class Finder:
     width = False
     traditional = False
     borders: Borders | None = None
+    flat = False
     number = -1
 
     def __init__(self, info: RuleInfo) -> None:
@@ -70,22 +72,39 @@ class Finder:
             scene: the document.
             vetoed: told (start, end, label, why) of each that does not pass.
         """
-        borders = self.borders
         found = self.candidates(scene)
-        if borders is None or not borders.active:
-            return found
+        if self.borders is not None and self.borders.active:
+            found = self._pass(found, self.borders, scene, vetoed)
+        return _flat(found) if self.flat else found
+
+    def _pass(
+        self,
+        found: Iterable[tuple[Any, ...]],
+        borders: Borders,
+        scene: Scene,
+        vetoed: Callable[[int, int, str, str], None] | None,
+    ) -> list[tuple[Any, ...]]:
         text = scene.views.get(self.width, self.traditional).text
         longer = scene.hits.get(~self.number, ())
-        if vetoed is None:
-            return [c for c in found if not borders.stop(text, c[0], c[1], longer)]
         passed = []
         for candidate in found:
             why = borders.stop(text, candidate[0], candidate[1], longer)
-            if why:
-                vetoed(candidate[0], candidate[1], candidate[2], why)
-            else:
+            if not why:
                 passed.append(candidate)
+            elif vetoed is not None:
+                vetoed(candidate[0], candidate[1], candidate[2], why)
         return passed
+
+
+def _flat(found: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The leftmost-longest of candidates that overlap: one rule says one thing of a place."""
+    out: list[tuple[Any, ...]] = []
+    end = 0
+    for candidate in sorted(found, key=lambda c: (c[0], -c[1])):
+        if candidate[0] >= end:
+            out.append(candidate)
+            end = candidate[1]
+    return out
 
 
 class _Text(Finder):
@@ -136,6 +155,7 @@ class PatternFinder(_Text):
     ) -> None:
         super().__init__(info, spec)
         self.matchers = tuple(matchers)
+        self.flat = len(self.matchers) + bool(words) > 1
         self.words = words or {}
 
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:

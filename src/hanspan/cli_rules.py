@@ -1,0 +1,212 @@
+"""``hanspan rules``: list, test, explain, table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hanspan.data import Document, read_documents, whole
+from hanspan.errors import HanspanError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def rules() -> None:
+    """See what rules there are, try them, and see what each is worth.
+
+    \b
+    hanspan rules list news
+    hanspan rules test my_rules.yaml
+    hanspan rules explain "合肥市政协主席韩冰表示" --rules news
+    hanspan rules table weak.jsonl --gold dev.jsonl
+    """
+
+
+@rules.command("list")
+@click.argument("name", required=False)
+def list_rules(name: str | None) -> None:
+    """List the rules of a set; without NAME, the sets that ship."""
+    from rich.table import Table
+
+    from hanspan.rules import load_rules, shipped
+    from hanspan.terminal import console
+
+    screen = console()
+    if name is None:
+        for each in shipped():
+            loaded = load_rules(each)
+            labels = " ".join((*loaded.labels, *loaded.topics))
+            screen.print(f"[bold]{each}[/bold]  {len(loaded)} rules  [dim]{labels}[/dim]")
+        return
+    loaded = load_rules(name)
+    table = Table(box=None, pad_edge=False)
+    for head in ("rule", "kind", "labels", "group", "weight", "examples", "written in"):
+        table.add_column(head, justify="right" if head in ("weight", "examples") else "left")
+    for info in loaded.infos:
+        kind = f"{info.kind}, second pass" if info.after else info.kind
+        table.add_row(
+            info.name,
+            kind,
+            " ".join(info.labels),
+            info.group,
+            f"{info.weight:g}",
+            str(len(info.yes) + len(info.no)),
+            f"{Path(info.file).name}:{info.line}",
+        )
+    screen.print(table)
+    for notice in loaded.notices:
+        screen.print(f"[yellow]{notice}[/yellow]")
+
+
+@rules.command("test")
+@click.argument("name", default="news")
+@click.argument("only", nargs=-1, metavar="[RULE]...")
+@click.option("--strict", is_flag=True, help="A rule without any example fails, too.")
+@click.pass_context
+def test_rules(ctx: click.Context, name: str, only: tuple[str, ...], strict: bool) -> None:
+    """Try every rule of a set on the examples beside it; exit status 1 if one fails."""
+    from hanspan.rules import load_rules
+    from hanspan.rules.examples import Failure, check_examples
+
+    loaded = load_rules(name)
+    known = {info.name for info in loaded.infos}
+    for rule in only:
+        if rule not in known:
+            raise HanspanError(f"no rule {rule!r} in {name}; type: hanspan rules list {name}")
+    failures, bare = 0, []
+    for item in check_examples(loaded, only):
+        if isinstance(item, Failure):
+            failures += 1
+            click.echo(str(item))
+        else:
+            bare.append(item)
+    for info in bare:
+        click.echo(f"{info.where}: has no example; expected 'yes:' and 'no:'")
+    infos = [info for info in loaded.infos if not only or info.name in only]
+    examples = sum(len(info.yes) + len(info.no) for info in infos)
+    click.echo(
+        f"{len(infos)} rules, {examples} examples, {failures} failed, {len(bare)} rules without"
+    )
+    if failures or (strict and bare):
+        ctx.exit(1)
+
+
+@rules.command("explain")
+@click.argument("text")
+@click.option("--rules", "name", default="news", show_default=True)
+@click.option("--title", default="", help="Title of the text, for topic rules.")
+def explain_text(text: str, name: str, title: str) -> None:
+    """Show every rule that fires in TEXT, every veto, and what the vote makes of it.
+
+    TEXT is a sentence, or the path of a text file.
+    """
+    from hanspan.rules import load_rules
+    from hanspan.rules.explain import explain, render
+    from hanspan.terminal import console
+
+    if len(text) < 200 and "\n" not in text and Path(text).is_file():
+        text = Path(text).read_text("utf-8")
+    meta = {"title": title} if title else {}
+    render(explain(load_rules(name), Document("text", text, meta=meta)), console())
+
+
+@rules.command("table")
+@click.argument("source", metavar="DOCUMENTS", type=click.Path(path_type=Path))
+@click.option("--rules", "name", help="Apply these rules first; else DOCUMENTS hold votes.")
+@click.option("--gold", type=click.Path(path_type=Path), help="Documents with hand labels.")
+@click.option("--entries", is_flag=True, help="One row for each surface of each rule.")
+@click.option("--blame", is_flag=True, help="The entries in most conflicts.")
+@click.option("--rule", "only", multiple=True, help="Only this rule (may be repeated).")
+@click.option("--sort", default="votes", show_default=True, help="A column; most first.")
+@click.option("--top", type=click.IntRange(1), help="So many rows on the screen.")
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write all rows as CSV.")
+@click.option("--html", "html_path", type=click.Path(path_type=Path), help="... as a page.")
+def table_of_rules(
+    source: Path,
+    name: str | None,
+    gold: Path | None,
+    entries: bool,
+    blame: bool,
+    only: tuple[str, ...],
+    sort: str,
+    top: int | None,
+    csv_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """Coverage, overlap, conflict and agreement of every rule; with --gold, precision and recall.
+
+    \b
+    hanspan rules table weak.jsonl --top 20
+    hanspan rules table dev.jsonl --rules news --gold dev.jsonl --html rules.html
+    hanspan rules table weak.jsonl --entries --rule province --sort conflicts
+    hanspan rules table weak.jsonl --blame
+    """
+    from hanspan.rules.table import COLUMNS, tabulate, to_csv, to_html
+
+    if sort not in COLUMNS:
+        raise HanspanError(f"no column {sort!r}; expected one of {', '.join(COLUMNS)}")
+    documents, about = _votes(source, name)
+    truth = None if gold is None else _by_key(read_documents(gold))
+    rows = tabulate(documents, about, gold=truth, entries=entries or blame)
+    rows = [row for row in rows if not only or row.rule in only]
+    sort = "conflicts" if blame and sort == "votes" else sort
+    rows.sort(key=lambda row: _order(getattr(row, sort)))
+    title = f"Rules of {name or source.name}"
+    for path, content in ((csv_path, to_csv), (html_path, lambda r: to_html(r, title))):
+        if path is not None:
+            with whole(path) as temporary:
+                temporary.write_text(content(rows), "utf-8")
+    _print(rows[: top or (20 if blame or entries else None)], truth is not None, entries or blame)
+
+
+def _order(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return -1.0 * value if value is not None else 1.0
+
+
+def _votes(source: Path, name: str | None) -> tuple[Iterable[Document], dict[str, Any]]:
+    import json
+
+    from hanspan.weak import describe, rules_path
+
+    if name is not None:
+        from hanspan.rules import load_rules
+
+        loaded = load_rules(name)
+        return map(loaded.apply, read_documents(source)), describe(loaded)["rules"]
+    path = rules_path(source)
+    try:
+        return read_documents(source), json.loads(path.read_text("utf-8"))["rules"]
+    except (OSError, ValueError, KeyError):
+        raise HanspanError(
+            f"{path}: no such file; expected what 'hanspan label' writes beside its output, "
+            f"or give --rules NAME to apply rules to {source.name}"
+        ) from None
+
+
+def _by_key(documents: Iterator[Document]) -> dict[str, Document]:
+    out: dict[str, Document] = {}
+    for document in documents:
+        out[document.text] = out[document.id] = document
+    return out
+
+
+def _print(rows: Iterable[Any], gold: bool, entries: bool) -> None:
+    from rich.table import Table
+
+    from hanspan.rules.table import show
+    from hanspan.terminal import console
+
+    names = ["rule", *(["entry"] if entries else ["kind", "labels"]), "votes", "documents"]
+    names += ["coverage", "overlap", "agreement", "conflict"]
+    names += ["precision", "recall"] if gold else []
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        left = name in ("rule", "entry", "kind", "labels")
+        table.add_column(name, justify="left" if left else "right", overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(show(getattr(row, name)) for name in names))
+    console().print(table)
