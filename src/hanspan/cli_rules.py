@@ -55,7 +55,7 @@ def list_rules(name: str | None) -> None:
             str(len(info.yes) + len(info.no)),
             f"{Path(info.file).name}:{info.line}",
         )
-    screen.print(table)
+    screen.print(table, width=None if screen.is_terminal else 200)
     for notice in loaded.notices:
         screen.print(f"[yellow]{notice}[/yellow]")
 
@@ -206,7 +206,8 @@ def _print(rows: Iterable[Any], gold: bool, entries: bool) -> None:
     table = Table(box=None, pad_edge=False)
     for name in names:
         left = name in ("rule", "entry", "kind", "labels")
-        table.add_column(name, justify="left" if left else "right", overflow="ellipsis")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(show(getattr(row, name)) for name in names))
-    console().print(table)
+    screen = console()
+    screen.print(table, width=None if screen.is_terminal else 200)

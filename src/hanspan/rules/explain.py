@@ -88,7 +88,8 @@ def render(what: Explanation, screen: Any) -> None:
             f"{info.file.rsplit('/', 1)[-1]}:{info.line}",
             fate,
         )
-    screen.print(table if what.spans else "no rule fires")
+    width = None if screen.is_terminal else 160
+    screen.print(table if what.spans else "no rule fires", width=width)
     for veto in what.vetoes:
         surface = what.document.text[veto.start : veto.end]
         screen.print(

@@ -29,7 +29,8 @@ class Row:
         agreement: share of its votes that another rule gives exactly so.
         conflict: share of its votes that another rule contradicts: another label on the same
             span, the same label with other borders, crossing borders, or NONE against an
-            entity. A span that lies whole inside one of another label is no conflict.
+            entity. A span that lies whole inside one of another label, or inside one of a
+            rule of the same group, is no conflict.
         precision: share of its votes that gold confirms; None without gold. NONE is confirmed
             where no gold span touches it, ENTITY by the borders alone.
         recall: share of the gold spans of its labels that it finds; None for NONE and ENTITY.
@@ -73,13 +74,18 @@ def _contradicts(one: Place, label: str, other: Place, other_label: str) -> bool
     loose = ENTITY in (label, other_label) or label == other_label
     if one == other:
         return not loose
-    nested = (one[0] <= other[0] and other[1] <= one[1]) or (
+    return loose or not _nested(one, other)
+
+
+def _nested(one: Place, other: Place) -> bool:
+    return (one[0] <= other[0] and other[1] <= one[1]) or (
         other[0] <= one[0] and one[1] <= other[1]
     )
-    return not nested or loose
 
 
-def _judge(voices: Voices) -> Iterator[tuple[Place, str, str, bool, bool, bool]]:
+def _judge(
+    voices: Voices, groups: Mapping[str, str]
+) -> Iterator[tuple[Place, str, str, bool, bool, bool]]:
     """For each vote: place, label, source, overlap, agreement, conflict."""
     ordered = sorted(voices)
     active: list[int] = []
@@ -95,8 +101,13 @@ def _judge(voices: Voices) -> Iterator[tuple[Place, str, str, bool, bool, bool]]
         others = [(ordered[j], voices[ordered[j]]) for j in touching[i]]
         for source in sources:
             agree = len(sources) > 1
-            strangers = [key for key, who in others if who != {source}]
-            conflict = any(_contradicts(place, label, key[0], key[1]) for key in strangers)
+            strangers = [(key, who - {source}) for key, who in others if who != {source}]
+            group = groups.get(source) or source
+            conflict = any(
+                _contradicts(place, label, key[0], key[1])
+                for key, who in strangers
+                if not _nested(place, key[0]) or any(groups.get(w) != group for w in who)
+            )
             yield place, label, source, agree or bool(strangers), agree, conflict
 
 
@@ -120,6 +131,7 @@ def tabulate(
     """
     counts: dict[tuple[str, str], _Count] = defaultdict(_Count)
     wanted: dict[str, int] = defaultdict(int)
+    groups = {source: str(about.get("group") or "") for source, about in rules.items()}
     total = 0
     for total, document in enumerate(documents, 1):
         truth = None if gold is None else gold.get(document.id) or gold.get(document.text)
@@ -127,7 +139,7 @@ def tabulate(
         voices: Voices = defaultdict(set)
         for span in document.spans:
             voices[(span.start, span.end), span.label].add(span.source)
-        for place, label, source, overlap, agree, conflict in _judge(voices):
+        for place, label, source, overlap, agree, conflict in _judge(voices, groups):
             surface = document.text[place[0] : place[1]] if entries else ""
             count = _seen(counts[source, surface], total, overlap, agree, conflict)
             if spans is not None:
