@@ -11,20 +11,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from hanspan.encode import TextEncoder, collate
+from hanspan.batches import Collator, RowDataset, label_rates
+from hanspan.encode import TextEncoder
 from hanspan.errors import HanspanError
 from hanspan.losses import soft_cross_entropy, tag_loss, weighted_mean
 from hanspan.model import JointModel
-from hanspan.rows import Row, TokenBudget, dense_targets, mine_mentions, replace_mentions
-from hanspan.soft import POSITIVE
+from hanspan.rows import Row, TokenBudget
 from hanspan.train_settings import TrainSettings
 
 Progress = Callable[[int, int | None, str], None]
@@ -64,64 +62,6 @@ def use_bf16(precision: str, device: str) -> bool:
         return torch.cuda.is_bf16_supported()
     check = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(check and check())
-
-
-class RowDataset(Dataset[dict[str, Any]]):
-    """Rows as dense arrays, drawn anew for each ``(epoch, row)``."""
-
-    def __init__(self, rows: Sequence[Row], tags: int, settings: TrainSettings, room: int) -> None:
-        self.rows, self.tags, self.settings, self.room = rows, tags, settings, room
-        share = settings.replace_mentions
-        self.mentions = mine_mentions(rows) if share else {}
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
-        epoch, index = key
-        rng = np.random.default_rng((self.settings.seed, epoch, index))
-        row, settings = self.rows[index], self.settings
-        if self.mentions:
-            row = replace_mentions(row, self.mentions, settings.replace_mentions, rng, self.room)
-        targets, weights, droppable = dense_targets(
-            row, self.tags, settings.unknown_share, settings.confidence_weight, rng
-        )
-        return {
-            "ids": row.ids,
-            "targets": targets,
-            "weights": weights,
-            "droppable": droppable,
-            "topic": row.topic,
-        }
-
-
-class Collator:
-    """Pads the rows of a batch to tensors, special tokens in place."""
-
-    def __init__(self, encoder: TextEncoder) -> None:
-        self.encoder = encoder
-
-    def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        ids, mask = collate([item["ids"] for item in items], self.encoder)
-        tags, first = items[0]["targets"].shape[1], len(self.encoder.prefix)
-        targets = np.zeros((*ids.shape, tags), np.float32)
-        weights = np.zeros(ids.shape, np.float32)
-        droppable = np.zeros(ids.shape, np.float32)
-        for number, item in enumerate(items):
-            place = slice(first, first + len(item["ids"]))
-            targets[number, place] = item["targets"]
-            weights[number, place] = item["weights"]
-            droppable[number, place] = item["droppable"]
-        topic = np.stack([item["topic"] for item in items]).astype(np.float32)
-        arrays = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "tag_targets": targets,
-            "tag_weights": weights,
-            "droppable": droppable,
-            "topic_targets": topic,
-        }
-        return {name: torch.from_numpy(value) for name, value in arrays.items()}
 
 
 class StudentTrainer(Trainer):
@@ -193,8 +133,8 @@ class StudentTrainer(Trainer):
         total = loss + settings.topic_weight * topic_loss
         if not bool(torch.isfinite(total)):
             raise HanspanError(
-                f"loss is {float(total)} at step {self.state.global_step} (tags {float(loss):.3g}, "
-                f"topics {float(topic_loss):.3g}); expected a finite number: lower train.lr "
+                f"loss is {total.item()} at step {self.state.global_step} (tags {loss.item():.3g}, "
+                f"topics {topic_loss.item():.3g}); expected a finite number: lower train.lr "
                 f"(now {self.args.learning_rate:g}) or set train.precision=fp32"
             )
         self.tokens_seen += tokens
@@ -253,23 +193,15 @@ class _Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell how far it is."""
         if self.progress and state.is_world_process_zero:
-            self.progress(state.global_step, state.max_steps, f"{self.what} loss {self.last:.3f}")
+            self.progress(state.global_step, state.max_steps, self._text())
+
+    def _text(self) -> str:
+        return f"{self.what} loss {self.last:.3f}" if self.last == self.last else self.what
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Let the caller look at the model."""
         if self.on_epoch:
             self.on_epoch(round(state.epoch or 0))
-
-
-def label_rates(rows: Sequence[Row], tags: int) -> torch.Tensor:
-    """Labelled characters of each type per token of the rows (labels,)."""
-    counts = np.zeros(max(1, (tags - 1) // 4))
-    total = 0
-    for row in rows:
-        total += len(row)
-        entity = (row.state[row.where] == POSITIVE) & (row.tag > 0)
-        np.add.at(counts, (row.tag[entity] - 1) // 4, row.prob[entity])
-    return torch.tensor(counts / max(total, 1), dtype=torch.float32)
 
 
 def _groups(model: JointModel, lr: float, factor: float, decay: float) -> list[dict[str, Any]]:
@@ -389,30 +321,3 @@ def fit(
         loss=watch.last,
         resumed_at=int(last.rsplit("-", 1)[1]) if last else 0,
     )
-
-
-def row_logits(
-    model: JointModel, rows: Sequence[Row], encoder: TextEncoder, *, budget: int, bf16: bool
-) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-    """Tag logits of each row's tokens, and topic logits (rows, topics), in the rows' order."""
-    from hanspan.model import forward_fn
-
-    was = model.training
-    model.eval()
-    forward = forward_fn(model, bf16=bf16)
-    tags: list[NDArray[np.float32]] = [np.zeros((0, 0), np.float32)] * len(rows)
-    topics = np.zeros((len(rows), model.n_topics), np.float32)
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    at, first = 0, len(encoder.prefix)
-    while at < len(order):
-        end = at + 1
-        while end < len(order) and (end + 1 - at) * (len(rows[order[end]]) + 2) <= budget:
-            end += 1
-        batch = order[at:end]
-        tag_logits, topic_logits = forward(*collate([rows[i].ids for i in batch], encoder))
-        for number, i in enumerate(batch):
-            tags[i] = tag_logits[number, first : first + len(rows[i])].astype(np.float32)
-        topics[batch] = topic_logits
-        at = end
-    model.train(was)
-    return tags, topics

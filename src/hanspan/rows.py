@@ -259,7 +259,7 @@ class TokenBudget:
                     self.classes.append((lengths[members[-1]], members))
                 members = []
                 while top < lengths[index]:
-                    top = top + max(8, top // 5)
+                    top += max(8, top // 8)
             members.append(index)
         if members:
             self.classes.append((lengths[members[-1]], members))

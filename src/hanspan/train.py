@@ -6,7 +6,6 @@ In ``weak`` mode nothing else is read: no hand label can leak in. Several proces
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -19,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from hanspan.agreement import agreement, fit_temperature
+from hanspan.batches import row_logits
 from hanspan.data import Document, whole
+from hanspan.decode import softmax
 from hanspan.encode import TextEncoder
 from hanspan.encoders import RANDOM, open_encoder, resolve_encoder
 from hanspan.errors import HanspanError
-from hanspan.fit import Fitted, fit, row_logits, use_bf16
+from hanspan.fit import Fitted, fit, use_bf16
 from hanspan.meta import ModelMeta
 from hanspan.model import JointModel, save_model
 from hanspan.rows import Row, build_rows
@@ -230,7 +231,9 @@ class _Run:
             self.progress(0, None, f"{name} teacher reads")
         settings = self.settings
         answers = [self._answers(model, rows, encoder) for model in models]
-        topics = np.mean([_softmax(topic) for _, topic in answers], axis=0)
+        topics = np.mean(
+            [softmax(topic) if topic.shape[-1] else topic for _, topic in answers], axis=0
+        )
         return teacher_rows(
             rows,
             mean_probs([tags for tags, _ in answers]),
@@ -331,12 +334,6 @@ def _state(model: JointModel) -> dict[str, Any]:
     return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
 
 
-def _softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    from hanspan.decode import softmax
-
-    return softmax(logits) if logits.shape[-1] else logits
-
-
 def _temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]:
     """Temperatures of tags and topics from the labelled characters of held-out rows."""
     logits, targets = [], []
@@ -352,8 +349,3 @@ def _temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float
         fit_temperature(np.concatenate(logits), np.concatenate(targets)),
         fit_temperature(topics[spoken], by_topic[spoken]) if by_topic.shape[1] else 1.0,
     )
-
-
-def digest(*parts: bytes) -> str:
-    """First 16 hex digits of the SHA-256 of ``parts``."""
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

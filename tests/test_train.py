@@ -1,0 +1,259 @@
+"""Training: what it reads, what it writes, and that a killed run goes on exactly."""
+
+import json
+import logging
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from safetensors.torch import load_file  # noqa: E402
+
+import tiny  # noqa: E402
+from hanspan.data import Document, Span, write_documents  # noqa: E402
+from hanspan.encode import TextEncoder, tag_documents  # noqa: E402
+from hanspan.errors import HanspanError  # noqa: E402
+from hanspan.model import forward_fn, load_model  # noqa: E402
+from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
+from hanspan.train import train  # noqa: E402
+from hanspan.train_data import hand_labels  # noqa: E402
+from hanspan.train_settings import TrainSettings  # noqa: E402
+
+LABELS, TOPICS = tiny.LABELS, tiny.TOPICS
+FAST: dict[str, Any] = {
+    "encoder": "random:tiny",
+    "precision": "fp32",
+    "device": "cpu",
+    "batch_tokens": 256,
+    "max_length": 48,
+    "dropout": 0.1,
+    "seed": 3,
+}
+
+
+def documents(count: int, seed: int = 0) -> list[Document]:
+    rng = random.Random(seed)
+    made = [tiny.sentence(rng) for _ in range(count)]
+    return [Document(f"d{i}", t, tuple(s), {"topic": k}) for i, (t, s, k) in enumerate(made)]
+
+
+def weaken(soft: SoftLabels, documents: list[Document], keep: float, seed: int) -> SoftLabels:
+    """Forget a share of the spans, and say ``O`` of punctuation alone."""
+    rng = np.random.default_rng(seed)
+    state = np.where(soft.state == NEGATIVE, UNKNOWN, soft.state).astype(np.uint8)
+    known = np.ones(len(soft.char), bool)
+    for number, document in enumerate(documents):
+        at = int(soft.offsets[number])
+        for i, char in enumerate(document.text):
+            if char in "，。":
+                state[at + i] = NEGATIVE
+        for span in document.spans:
+            if rng.random() > keep:
+                state[at + span.start : at + span.end] = UNKNOWN
+                inside = (soft.char >= at + span.start) & (soft.char < at + span.end)
+                known &= ~inside
+    parts = (soft.char[known], soft.tag[known], soft.prob[known])
+    return SoftLabels(soft.labels, soft.topics, soft.offsets, state, *parts, soft.topic_prob)
+
+
+def write_weak(folder: Path, count: int = 60, keep: float = 0.6) -> Path:
+    many = documents(count)
+    path = folder / "train.jsonl"
+    soft = weaken(hand_labels(many, LABELS, TOPICS, path), many, keep, 1)
+    write_documents(path, [Document(d.id, d.text) for d in many])
+    soft.save(soft_path(path))
+    return path
+
+
+def score(folder: Path, gold: list[Document]) -> tuple[float, float]:
+    """Span F1 and topic accuracy."""
+    model, _, meta = load_model(folder)
+    encoder = TextEncoder.from_folder(folder)
+    got = list(tag_documents(gold, encoder, forward_fn(model), meta))
+    pairs = [
+        ({(s.start, s.end, s.label) for s in a.spans}, {(s.start, s.end, s.label) for s in b.spans})
+        for a, b in zip(got, gold, strict=True)
+    ]
+    both = sum(len(a & b) for a, b in pairs)
+    f1 = 2 * both / max(1, sum(len(a) + len(b) for a, b in pairs))
+    right = sum(a.labels["topic"] == b.labels["topic"] for a, b in zip(got, gold, strict=True))
+    return f1, right / len(gold)
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    return dict(load_file(folder / "model" / "model.safetensors"))
+
+
+def equal(one: dict[str, Any], two: dict[str, Any]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_weak_labels_make_a_student_that_finds_what_no_rule_did(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 120)
+    calls: list[tuple[int, int | None, str]] = []
+    settings = TrainSettings(**FAST, epochs=14, lr=3e-3, unknown_share=0.3)
+    summary = train(path, tmp_path / "run", settings, progress=lambda *a: calls.append(a))
+    f1, topic = score(summary.model, documents(30, seed=9))
+    assert f1 > 0.85  # 0.6 of the spans were labelled
+    assert topic > 0.85
+    assert summary.agreement is not None
+    assert summary.agreement > 0.8
+    assert summary.held_out == 12
+    assert summary.warnings == ()
+    assert calls[-1][0] == calls[-1][1] == summary.steps
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        "model", "train.json", "student-1.log.csv",
+    }  # fmt: skip
+    row = json.loads((tmp_path / "run" / "train.json").read_text("utf-8"))
+    assert row["settings"]["encoder"] == "random:tiny"
+    lines = (tmp_path / "run" / "student-1.log.csv").read_text().splitlines()
+    assert lines[0].startswith("step,epoch,loss,tag_loss,topic_loss,dropped")
+    assert len(lines) > 5
+
+
+class Killed(BaseException):
+    """Like a signal: nothing may catch it."""
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_killed_run_goes_on_exactly(tmp_path: Path, accumulate: int) -> None:
+    path = write_weak(tmp_path, 30)
+    settings = TrainSettings(
+        **FAST, epochs=3, accumulate=accumulate, save_every=3, replace_mentions=0.3, mask_after=0.2
+    )
+    whole = train(path, tmp_path / "whole", settings)
+    assert whole.steps > 8
+
+    def kill(step: int, steps: int | None, what: str) -> None:
+        if step == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(path, tmp_path / "cut", settings, progress=kill)
+    assert not (tmp_path / "cut" / "model").exists()
+    seen: list[int] = []
+    train(path, tmp_path / "cut", settings, progress=lambda step, *_: seen.append(step))
+    assert seen[0] == 7  # from the checkpoint at step 6
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    train(path, tmp_path / "other", settings.model_copy(update={"seed": 4}))
+    assert not equal(weights(tmp_path / "whole"), weights(tmp_path / "other"))
+
+
+def test_seeds_and_rounds_go_on_where_a_kill_left_them(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 20)
+    settings = TrainSettings(**FAST, epochs=1, seeds=2, rounds=2, select="agreement", held_out=0.3)
+    whole = train(path, tmp_path / "whole", settings)
+
+    def kill(step: int, steps: int | None, what: str) -> None:
+        if what.startswith("round-2"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(path, tmp_path / "cut", settings, progress=kill)
+    stages: list[str] = []
+    train(path, tmp_path / "cut", settings, progress=lambda *a: stages.append(a[2].split()[0]))
+    assert set(stages) == {"round-2"}
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    logs = {p.name for p in (tmp_path / "whole").glob("*.csv")}
+    assert logs == {f"{n}.log.csv" for n in ("student-1", "student-2", "round-1", "round-2")}
+    assert whole.held_out == 6
+
+
+def test_checkpoints_of_other_labels_are_refused_and_of_other_settings_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_weak(tmp_path, 12)
+
+    def kill(step: int, steps: int | None, what: str) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(path, tmp_path / "run", TrainSettings(**FAST, epochs=1), progress=kill)
+    many = documents(12)
+    renamed = [
+        Document(d.id, d.text, tuple(Span(s.start, s.end, s.label + "X") for s in d.spans))
+        for d in many
+    ]
+    other = tmp_path / "other.jsonl"
+    write_documents(other, renamed)
+    labels = tuple(label + "X" for label in LABELS)
+    hand_labels(renamed, labels, TOPICS, other).save(soft_path(other))
+    with pytest.raises(HanspanError, match="checkpoints of other labels"):
+        train(other, tmp_path / "run", TrainSettings(**FAST, epochs=1))
+    with caplog.at_level(logging.WARNING, "hanspan"):
+        train(path, tmp_path / "run", TrainSettings(**FAST, epochs=1, lr=1e-4))
+    assert "checkpoints of other settings" in caplog.text
+
+
+def test_hand_labels_alone_or_beside_weak_ones(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 20)
+    hand = tmp_path / "hand.jsonl"
+    write_documents(hand, documents(10, seed=5))
+    settings = TrainSettings(**FAST, epochs=1, mode="mixed", hand=str(hand), held_out=0)
+    assert train(path, tmp_path / "mixed", settings).documents == 30
+    alone = settings.model_copy(update={"mode": "supervised"})
+    assert train(path, tmp_path / "hand", alone).documents == 10
+    plain = TrainSettings(**FAST, epochs=1, mode="supervised")
+    train(hand, tmp_path / "plain", plain)
+    assert load_model(tmp_path / "plain" / "model")[2].labels == tuple(sorted(LABELS))
+    with pytest.raises(HanspanError, match=r"expected train\.hand=FILE"):
+        train(path, tmp_path / "no", TrainSettings(**FAST, mode="mixed"))
+
+
+def test_loss_that_is_not_finite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_weak(tmp_path, 12)
+    bad = torch.tensor(float("nan"))
+    monkeypatch.setattr("hanspan.fit.tag_loss", lambda *_, **__: (bad, torch.zeros(())))
+    with pytest.raises(HanspanError, match=r"loss is nan at step 0 .* lower train\.lr"):
+        train(path, tmp_path / "run", TrainSettings(**FAST, epochs=1))
+
+
+def write_one(path: Path, text: str, labels: tuple[str, ...], spans: tuple[Span, ...]) -> None:
+    one = [Document("one", text, spans)]
+    write_documents(path, one)
+    hand_labels(one, labels, TOPICS, path).save(soft_path(path))
+
+
+def test_one_document_and_a_type_without_labels_are_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    write_one(path, "甲丙戊的一是", LABELS, (Span(0, 3, "PER"),))
+    summary = train(path, tmp_path / "run", TrainSettings(**FAST, epochs=1))
+    text = "\n".join(summary.warnings)
+    assert "type ORG has no weak labels" in text
+    assert "type PER" not in text
+    assert "topic gold has no weak labels" in text
+    assert "one document only" in text
+
+
+def test_bad_input_is_named(tmp_path: Path) -> None:
+    path, run = tmp_path / "train.jsonl", tmp_path / "run"
+    settings = TrainSettings(**FAST, epochs=1)
+    with pytest.raises(HanspanError, match="no such file; expected the soft labels"):
+        train(path, run, settings)
+    write_one(path, "甲丙戊", LABELS, ())
+    write_documents(path, [Document("one", "甲丙")])
+    with pytest.raises(HanspanError, match="1 documents with 2 characters, but"):
+        train(path, run, settings)
+    write_documents(path, [Document("one", "甲丙戊", (Span(0, 1, "WHO"),))])
+    with pytest.raises(HanspanError, match="'WHO'; expected one of PER, ORG, LOC"):
+        train(path, run, settings)
+    write_one(path, "", LABELS, ())
+    with pytest.raises(HanspanError, match="no text found"):
+        train(path, run, settings)
+    with pytest.raises(HanspanError, match="overlaps the one before"):
+        two = (Span(0, 2, "PER"), Span(1, 3, "PER"))
+        hand_labels([Document("x", "甲丙戊", two)], LABELS, (), path)
+    write_one(path, "甲丙戊", LABELS, ())
+    for name, words in [
+        ("random:huge", "expected one of random:tiny"),
+        (str(tmp_path / "no"), "no such folder"),
+        (str(tmp_path), r"no config\.json"),
+    ]:
+        with pytest.raises(HanspanError, match=words):
+            train(path, run, settings.model_copy(update={"encoder": name}))
+    assert not (run / "model").exists()
