@@ -9,6 +9,7 @@ from hanspan.data import Document, Span
 from hanspan.rules.borders import Borders
 from hanspan.rules.contract import FunctionRule, RuleError, RuleInfo, TopicVote
 from hanspan.rules.fold import Views
+from hanspan.rules.gate import Windows
 from hanspan.rules.patterns import Matcher
 from hanspan.rules.spec import KeywordsSpec, Matching
 from hanspan.rules.words import Hits
@@ -24,10 +25,11 @@ class Scene:
         document: as the rules see it; in the second pass with the votes of the first.
         views: forms of the text.
         hits: matches of the words of rule ``n`` under ``n``, of its longer words under ``~n``.
+        windows: where each pattern may match, by its number; None for everywhere.
         title: forms and hits of ``meta.title`` where it is not the head of the text, else None.
     """
 
-    __slots__ = ("document", "hits", "title", "title_end", "views")
+    __slots__ = ("document", "hits", "title", "title_end", "views", "windows")
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -35,6 +37,7 @@ class Scene:
         self.hits: Hits = {}
         self.title: tuple[Views, Hits] | None = None
         self.title_end = 0
+        self.windows: Windows | None = None
 
 
 class Finder:
@@ -161,8 +164,14 @@ class PatternFinder(_Text):
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         view = scene.views.get(self.width, self.traditional)
         yield from scene.hits.get(self.number, ())
+        gated = scene.windows
         for matcher in self.matchers:
-            yield from matcher.find(view)
+            if gated is None:
+                yield from matcher.find(view)
+            else:
+                windows = gated.get(matcher.number)
+                if windows is not None:
+                    yield from matcher.find(view, windows)
 
 
 class FunctionFinder(Finder):

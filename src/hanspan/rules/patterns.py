@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from hanspan.rules.contract import RuleError
@@ -93,7 +93,7 @@ def shorten(text: str, limit: int = 120) -> str:
 
 
 class Matcher:
-    """One pattern with what its groups mean.
+    """One pattern with what its groups mean; ``number`` is its place among the set's patterns.
 
     The context to the right of a span is not used up: the search goes on behind the span.
 
@@ -123,6 +123,7 @@ class Matcher:
     ) -> None:
         self.pattern = fold_width(pattern) if width else pattern
         self.bytes = engine == "re2"
+        self.number = -1
         if self.bytes:
             self.compiled = compile_re2(self.pattern, where, longest=longest)
         else:
@@ -155,26 +156,37 @@ class Matcher:
         """What it may find."""
         return tuple(label for _, label in self.groups)
 
-    def find(self, view: View) -> Iterator[tuple[int, int, str]]:
-        """Spans in code points."""
+    def find(
+        self, view: View, windows: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, int, str]]:
+        """Spans in code points.
+
+        Args:
+            view: the text.
+            windows: low, high, low, high, ... in bytes, outside of which nothing can match;
+                see :class:`~hanspan.rules.gate.Gate`.
+        """
         subject: Any = view.data if self.bytes else view.text
         char = view.char if self.bytes else int
         groups, finditer = self.groups, self.compiled.finditer
-        position = 0
-        while True:
-            for match in finditer(subject, position):
-                last = -1
-                for index, label in groups:
-                    start, end = match.span(index)
-                    if start < end:
-                        yield char(start), char(end), label
-                        last = max(last, end)
-                if position < last < match.end() <= last + _REACH:
-                    position = last
-                    break
-                position = match.end()
-            else:
-                return
+        windows = windows or (0, len(subject))
+        for k in range(0, len(windows), 2):
+            position, stop = windows[k], windows[k + 1]
+            again = True
+            while again:
+                again = False
+                for match in finditer(subject, position, stop):
+                    last = -1
+                    for index, label in groups:
+                        start, end = match.span(index)
+                        if start < end:
+                            yield char(start), char(end), label
+                            last = max(last, end)
+                    tail = match.end()
+                    if position < last < tail <= last + _REACH:
+                        position, again = last, True
+                        break
+                    position = tail
 
 
 def _text(name: str | bytes) -> str:

@@ -11,9 +11,18 @@ from typing import Any
 
 from hanspan.data import ENTITY, NONE, Document, Span
 from hanspan.rules.contract import FunctionRule, Rule, RuleError, RuleInfo, TopicVote
-from hanspan.rules.finders import Finder, FunctionFinder, FunctionTopic, Scene, TopicFinder
+from hanspan.rules.finders import (
+    Finder,
+    FunctionFinder,
+    FunctionTopic,
+    PatternFinder,
+    Scene,
+    TopicFinder,
+)
 from hanspan.rules.fold import Views
+from hanspan.rules.gate import Gate
 from hanspan.rules.hashing import hash_function
+from hanspan.rules.patterns import Matcher
 from hanspan.rules.words import Hits, WordIndex
 
 Vote = tuple[int, int, str, int, float]
@@ -79,6 +88,7 @@ class RuleSet:
         self._topics_second = [f for f in self.topic_finders if f.info.after]
         self._sources = [info.source for info in self.infos]
         self._indexes: list[WordIndex] | None = None
+        self._gates: list[tuple[bool, bool, Gate]] | None = None
         self._topic_views = {(f.width, f.traditional) for f in self.topic_finders if f.words}
 
     def _check(self) -> None:
@@ -147,8 +157,26 @@ class RuleSet:
             ]
         return self._indexes
 
+    def _gate(self) -> list[tuple[bool, bool, Gate]]:
+        if self._gates is None:
+            groups: dict[tuple[bool, bool], list[Matcher]] = {}
+            for finder in self.finders:
+                if isinstance(finder, PatternFinder):
+                    key = finder.width, finder.traditional
+                    groups.setdefault(key, []).extend(finder.matchers)
+            self._gates, offset = [], 0
+            for (width, traditional), matchers in groups.items():
+                for number, matcher in enumerate(matchers):
+                    matcher.number = offset + number
+                self._gates.append((width, traditional, Gate(matchers, offset)))
+                offset += len(matchers)
+        return self._gates
+
     def _scene(self, document: Document) -> Scene:
         scene = Scene(document)
+        scene.windows = {}
+        for width, traditional, gate in self._gate():
+            gate.windows(scene.views.get(width, traditional).data, scene.windows)
         indexes = self._index()
         for index in indexes:
             index.find(scene.views.get(index.width, index.traditional).text, scene.hits)

@@ -1,0 +1,82 @@
+"""Which patterns are worth running on a text, and where: near the strings that they need.
+
+One automaton finds the required strings of all patterns at once. A pattern of bounded length
+then runs only in windows around them, in which every match of it must lie; the others run on
+the whole text, or not at all. This changes no match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hanspan.rules.literals import UNBOUNDED, needs
+
+if TYPE_CHECKING:
+    from hanspan.rules.patterns import Matcher
+
+_WIDEST = 200  # characters; wider windows would cover most texts
+_MOST_ATOMS = 400  # more strings than these are likely to occur everywhere
+
+Windows = dict[int, list[int]]
+"""Number of a pattern -> low, high, low, high, ... in bytes, in order and apart."""
+
+
+class Gate:
+    """Required strings of patterns.
+
+    Args:
+        matchers: patterns, all for the same view of the text.
+        first: number of the first of them.
+    """
+
+    def __init__(self, matchers: Sequence[Matcher], first: int = 0) -> None:
+        targets: dict[str, list[tuple[int, int]]] = {}
+        self.always: list[int] = []
+        for number, matcher in enumerate(matchers, first):
+            need = needs(matcher.pattern) if matcher.bytes else None
+            if need is None or need.atoms is None or len(need.atoms) > _MOST_ATOMS:
+                self.always.append(number)
+                continue
+            reach = UNBOUNDED if need.longest > _WIDEST else need.longest
+            for atom in need.atoms:
+                targets.setdefault(atom, []).append((number, reach * 4))
+        self._targets = [*targets.values()]
+        self._automaton = _bytes_automaton([*targets]) if targets else None
+
+    def windows(self, data: bytes, out: Windows) -> None:
+        """Add where each pattern may match; a pattern that is not added matches nowhere."""
+        size = len(data)
+        for number in self.always:
+            out[number] = [0, size]
+        if self._automaton is None:
+            return
+        targets = self._targets
+        for i, start, end in self._automaton.find_matches_as_indexes(data, overlapping=True):
+            for number, reach in targets[i]:
+                seen = out.get(number)
+                if seen is None:
+                    out[number] = [max(0, start - reach), min(size, end + reach)]
+                elif start - reach <= seen[-1]:
+                    if end + reach > seen[-1]:
+                        seen[-1] = min(size, end + reach)
+                    if start - reach < seen[-2]:
+                        _merge(seen, max(0, start - reach))
+                else:
+                    seen += (start - reach, min(size, end + reach))
+
+
+def _merge(seen: list[int], low: int) -> None:
+    """Let the last window begin earlier, swallowing those before it."""
+    while len(seen) > 2 and low <= seen[-3]:
+        high = seen[-1]
+        del seen[-2:]
+        seen[-1] = max(high, seen[-1])
+    seen[-2] = min(seen[-2], low)
+
+
+def _bytes_automaton(words: Sequence[str]) -> Any:
+    import ahocorasick_rs as ac
+
+    raw = [word.encode("utf-8", "surrogatepass") for word in words]
+    return ac.BytesAhoCorasick(raw, matchkind=ac.MatchKind.Standard)
