@@ -8,6 +8,7 @@ pages from it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import lzma
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hanspan.pages import moves, ngrams, words
+from hanspan.pages import moves, ngrams, untangle, words
 from hanspan.pages.blocks import split_blocks
 from hanspan.pages.clues import gather
 from hanspan.text import ENDS, ends_sentence
@@ -41,6 +42,8 @@ SHARES = {  # how many characters of each corpus
 SEED = 20261124
 PAIRS = 4_000_000
 RARITY = 20_000
+RATE = 0.005
+PASSES = 3
 OUT = Path(__file__).resolve().parents[1] / "src/hanspan/assets/pages/ngrams.npz"
 
 Keep = Callable[[str, np.ndarray], None]
@@ -256,38 +259,44 @@ def stories(data: Path, bucket: int) -> dict[str, list[tuple[str, list[str]]]]:
 def made_pages(
     data: Path, bucket: int, count: int, seed: int, style: page_generator.Style | None = None
 ) -> Iterator[page_generator.MadePage]:
-    """Generated pages; half of them have neighbours of the same corpus (and so of the same days)."""
+    """Generated pages; half of them take neighbours of one corpus, and so of the same days."""
     stock = stories(data, bucket)
     names = sorted(stock)
+    if style is None:
+        heads = (t for t in corpus(data, "pd_titles_1996_2022") if hold_out(t) == bucket)
+        short = [tuple(t.split()) for t in itertools.islice(heads, 4000) if 4 <= len(t) <= 14]
+        style = page_generator.Style(banners=tuple(short))
     for number in range(count):
         dice = random.Random(seed * 1_000_003 + number)
-        wanted = dice.randint(*(style or page_generator.Style()).stories)
+        wanted = dice.randint(*style.stories)
         if dice.random() < 0.5:
             near = stock[dice.choice(names)]
             first = dice.randrange(max(1, len(near) - 12))
             raw = dice.sample(near[first : first + 12], wanted)
         else:
             raw = [dice.choice(stock[dice.choice(names)]) for _ in range(wanted)]
-        shown = style or page_generator.Style()
-        dressed = [page_generator.dress(title, text, dice, shown) for title, text in raw]
+        habit = dice.choice((0.0, style.byline, 0.95, 1.0)) if style.byline else 0.0
+        dressed = [page_generator.dress(title, text, dice, style, habit) for title, text in raw]
         yield page_generator.make_page(dressed, dice.randrange(1 << 30), style)
 
 
-def gold_moves(
-    made: page_generator.MadePage,
-) -> Iterator[tuple[moves.Features, list[moves.Features]]]:
-    """For each block of a page the features of the right move and of the others."""
+Choice = tuple[moves.Move, dict[moves.Move, moves.Features]]
+
+
+def gold_moves(made: page_generator.MadePage) -> tuple[list[Choice], moves.State, bool]:
+    """For each block of a page the right move and the features of all; the end; if complete."""
     blocks = split_blocks(made.text)
     clues = gather(blocks)
     truth = {(line.start, line.end): line for line in made.lines}
     numbers: dict[int, int] = {}
     state = moves.State()
+    choices: list[Choice] = []
     for block in blocks:
         if block.kind not in ("body", "title"):
             continue
         line = truth.get((block.pieces[0][0], block.pieces[-1][1]))
         if line is None:
-            return
+            return choices, state, False
         number = numbers.get(line.story, moves.NOBODY)
         thread = state.thread(number)
         if line.role == "paragraph":
@@ -309,19 +318,65 @@ def gold_moves(
             right = moves.Move(moves.MORE, number)
         options = dict(moves.moves(state, clues[block.index], clues))
         if right not in options:
-            return
+            return choices, state, False
         if right.what in (moves.NEW, moves.HEAD):
             numbers[line.story] = state.count
-        chosen = options.pop(right)
-        yield chosen, list(options.values())
+        choices.append((right, options))
         state = moves.step(state, clues[block.index], right)
+    return choices, state, True
+
+
+def polish(pages: list[page_generator.MadePage], weight: dict[str, float], spread: dict[str, float],
+           passes: int) -> dict[str, float]:
+    """Averaged structured perceptron over whole pages, from the weights of the single choices."""
+    golds = [(made, *gold_moves(made)) for made in pages]
+    golds = [gold for gold in golds if gold[3]]
+    total: Counter[str] = Counter()
+    turns = 0
+    dice = random.Random(SEED)
+    for turn in range(passes):
+        dice.shuffle(golds)
+        wrong = blocks_wrong = 0
+        for made, choices, end, _ in golds:
+            blocks = split_blocks(made.text)
+            clues = gather(blocks)
+            order = [b.index for b in blocks if b.kind in ("body", "title")]
+            found = untangle.search(clues, order, weight)
+            change: Counter[str] = Counter()
+            state = moves.State()
+            for index, move, (right, options) in zip(order, found, choices, strict=True):
+                blocks_wrong += move != right
+                for name, value in dict(moves.moves(state, clues[index], clues))[move].items():
+                    change[name] -= value
+                for name, value in options[right].items():
+                    change[name] += value
+                state = moves.step(state, clues[index], move)
+            for name, value in untangle.endings(end).items():
+                change[name] += value - untangle.endings(state)[name]
+            if found != [right for right, _ in choices]:
+                wrong += 1
+                margin = sum(weight.get(name, 0.0) * value for name, value in change.items())
+                if margin < 0:
+                    for name, value in change.items():
+                        scale = spread.get(name, 1.0) ** 2
+                        weight[name] = weight.get(name, 0.0) + RATE / scale * max(
+                            -4 * scale, min(4 * scale, value)
+                        )
+            turns += 1
+            for name, value in weight.items():
+                total[name] += value
+        print(f"  pass {turn + 1}: {wrong} of {len(golds)} pages differ, {blocks_wrong} moves")
+    return {name: value / turns for name, value in total.items()}
 
 
 def fit_weights(data: Path, count: int = 700) -> None:
     """Conditional logit over the moves, by gradient descent with momentum, lightly shrunk."""
     rows: list[tuple[moves.Features, list[moves.Features]]] = []
-    for made in made_pages(data, 1, count, SEED):
-        rows.extend(gold_moves(made))
+    pages = list(made_pages(data, 1, count, SEED))
+    for made in pages:
+        for right, options in gold_moves(made)[0]:
+            chosen = options.pop(right)
+            rows.append((chosen, list(options.values())))
     names = sorted({name for right, others in rows for one in (right, *others) for name in one})
     column = {name: i for i, name in enumerate(names)}
     ends = np.cumsum([1 + len(others) for _, others in rows])
@@ -353,8 +408,10 @@ def fit_weights(data: Path, count: int = 700) -> None:
             best = np.maximum.reduceat(chance, starts)
             right_share = (chance[starts] >= best - 1e-9).mean()
             print(f"  turn {turn + 1}: loss {loss:.4f}, right move first {right_share:.4f}")
-    final = {name: round(float(w), 3) for name, w in zip(names, weight / spread, strict=True)}
+    final = {name: float(w) for name, w in zip(names, weight / spread, strict=True)}
     final |= {"end:cut": -2.0, "end:headless": -2.0, "end:empty": -2.0}
+    final = polish(pages, final, dict(zip(names, map(float, spread), strict=True)), PASSES)
+    final = {name: round(value, 3) for name, value in sorted(final.items())}
     path = OUT.with_name("weights.json")
     path.write_text(json.dumps(final, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -115,6 +115,7 @@ class Style:
     slips: float = 0.0008
     split_title: float = 0.1
     blank: float = 0.85
+    banners: tuple[tuple[str, ...], ...] = tuple(map(tuple, SLOGANS))
 
 
 def _name(dice: random.Random) -> str:
@@ -135,8 +136,14 @@ def _clause(text: str, dice: random.Random, low: int, high: int) -> str:
     return dice.choice(fit) if fit else ""
 
 
-def dress(title: str, paragraphs: Sequence[str], dice: random.Random, style: Style) -> Story:
-    """Give an article what a newspaper puts around it."""
+def dress(
+    title: str,
+    paragraphs: Sequence[str],
+    dice: random.Random,
+    style: Style,
+    bylines: float | None = None,
+) -> Story:
+    """Give an article what a newspaper puts around it; pages differ in their habit of bylines."""
     texts = list(paragraphs)
     captions = []
     if dice.random() < style.captions and len(texts) > 3:
@@ -151,7 +158,7 @@ def dress(title: str, paragraphs: Sequence[str], dice: random.Random, style: Sty
         deck = ("——" if dice.random() < 0.8 else "") + clause if clause else ""
     if dice.random() < style.kicker:
         kicker = _clause("".join(texts), dice, 5, 16)
-    if dice.random() < style.byline:
+    if dice.random() < (style.byline if bylines is None else bylines):
         byline = _fill(dice.choice(BYLINES[:-1]), dice)
     sections = []
     if dice.random() < style.sections and len(texts) >= 5:
@@ -159,6 +166,10 @@ def dress(title: str, paragraphs: Sequence[str], dice: random.Random, style: Sty
             dice.sample(range(1, len(texts)), min(len(texts) - 1, dice.choice((1, 2, 3))))
         ):
             head = _clause(texts[place], dice, 4, 14)
+            if head and dice.random() < 0.3 and (more := _clause(texts[place], dice, 4, 12)):
+                head = f"{head} {more}" if more != head else head
+            if head and dice.random() < 0.1:
+                head = "一二三四五六"[len(sections)] + "、" + head
             if head:
                 sections.append((place, head))
     return Story(title, tuple(texts), deck, kicker, byline, tuple(sections), tuple(captions))
@@ -179,8 +190,9 @@ def _slip(text: str, dice: random.Random, rate: float) -> str:
 
 def _cut(text: str, dice: random.Random) -> int:
     """A place to cut: seldom after a comma, never at a sentence's end."""
+    edge = 8 if dice.random() < 0.7 and len(text) > 24 else 2
     for _ in range(50):
-        place = dice.randrange(2, len(text) - 2)
+        place = dice.randrange(edge, len(text) - edge)
         if (
             text[place - 1] in "。！？…”"
             or text[place] in "。，、；：！？”’）》…"
@@ -281,7 +293,7 @@ def make_page(stories: Sequence[Story], seed: int, style: Style | None = None) -
     if dice.random() < style.furniture:
         front.append((_fill(dice.choice(FURNITURE), dice), Line(0, 0, NOBODY, "furniture")))
     if dice.random() < style.banner:
-        front += [(text, Line(0, 0, NOBODY, "banner")) for text in dice.choice(SLOGANS)]
+        front += [(text, Line(0, 0, NOBODY, "banner")) for text in dice.choice(style.banners)]
     if dice.random() < style.furniture:
         laid.append((_fill(dice.choice(FURNITURE), dice), Line(0, 0, NOBODY, "furniture")))
     return _write([*front, *laid], stories, dice, style)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hanspan.pages import blocks as kinds
-from hanspan.pages import forms, ngrams, words
+from hanspan.pages import forms, ngrams
 from hanspan.pages.blocks import Block
+from hanspan.pages.words import Bag, Words, words_of
 from hanspan.text import CLOSERS, ENDS
 
 _PAIRS = {"“": "”", "‘": "’", "「": "」", "《": "》", "（": "）", "(": ")", "【": "】"}
@@ -23,7 +23,7 @@ class Clue:
         index: of the block.
         kind: of the block.
         size: characters.
-        grams: its pairs of characters and how often each stands in it.
+        words: its pairs of characters.
         ending: ``stop``, ``colon`` (or semicolon), ``comma``, or ``open``: cut in a clause.
         start: log odds that it begins a paragraph.
         title: log odds that it is a title.
@@ -36,12 +36,18 @@ class Clue:
         anchored: whether a byline or deck follows among the titles that follow it.
         text: index of the next block of running text, or -1.
         blank: whether a blank line stands before it.
+        comma: whether a comma stands in it.
+        anchors: groups of titles on the page that have a byline or deck.
+        loose: titles on the page that have none.
+        goes_on: log odds that the next running text continues it, and is no beginning.
+        alone: a bag of its words.
+        doubled: the same, counted twice, as for a title.
     """
 
     index: int
     kind: str
     size: int
-    grams: Counter[str]
+    words: Words
     ending: str
     start: float
     title: float
@@ -55,6 +61,11 @@ class Clue:
     text: int
     blank: bool
     comma: bool
+    anchors: int
+    loose: int
+    goes_on: float
+    alone: Bag
+    doubled: Bag
 
     @property
     def open(self) -> bool:
@@ -88,10 +99,27 @@ def _ending(text: str) -> str:
     return "comma" if last in "，、,——" else "open"
 
 
+def _habit(blocks: Sequence[Block]) -> tuple[int, int]:
+    """How many groups of titles have a byline or deck, and how many lines among the rest."""
+    anchors = loose = waiting = 0
+    anchored = False
+    for block in blocks:
+        if block.kind in (kinds.BYLINE, kinds.DECK):
+            anchored = anchored or waiting > 0
+        elif block.kind == kinds.TITLE:
+            waiting += 1
+        elif block.kind == kinds.BODY:
+            anchors += anchored
+            loose += 0 if anchored else waiting
+            anchored, waiting = False, 0
+    return anchors, loose
+
+
 def gather(blocks: Sequence[Block]) -> list[Clue]:
     """The clues of all blocks of a page."""
     clues: list[Clue] = []
     anchored, text_after = False, -1
+    anchors, loose = _habit(blocks)
     for block in reversed(blocks):
         text = block.text
         if block.kind in (kinds.BYLINE, kinds.DECK):
@@ -99,12 +127,17 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
         elif block.kind == kinds.BODY:
             anchored, text_after = False, block.index
         opened, closed = _marks(text)
+        words, nothing = words_of(text, block.index), Bag()
+        goes_on = 0.0
+        if text_after >= 0 and block.kind == kinds.TITLE:
+            following = blocks[text_after].text
+            goes_on = ngrams.join_odds(text[-3:], following[:3]) - ngrams.start_odds(following[:4])
         clues.append(
             Clue(
                 block.index,
                 block.kind,
                 len(text),
-                Counter(words.grams(text)),
+                words,
                 _ending(text),
                 ngrams.start_odds(text[:4]),
                 ngrams.title_odds(text) if block.kind == kinds.TITLE else -9.0,
@@ -118,6 +151,11 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 text_after if block.kind != kinds.BODY else -1,
                 block.gap,
                 "，" in text,
+                anchors,
+                loose,
+                goes_on,
+                nothing.plus(words),
+                nothing.plus(words, 2),
             )
         )
     clues.reverse()

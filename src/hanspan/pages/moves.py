@@ -59,17 +59,11 @@ class Thread:
     titled: bool
     seen: int
     size: int
-    fits: dict[int, float] = field(default_factory=dict)
     steps: dict[tuple[str, int], Thread] = field(default_factory=dict)
 
     def fit(self, clue: Clue) -> float:
-        """How well a block's words fit, from -2 to 4, less for few words."""
-        value = self.fits.get(clue.index)
-        if value is None:
-            trust = min(1.0, len(clue.grams) / 40)
-            value = trust * max(-2.0, min(4.0, self.bag.fit(clue.grams)))
-            self.fits[clue.index] = value
-        return value
+        """How well a block's words fit the article's."""
+        return self.bag.fit(clue.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +119,12 @@ def _title_features(clue: Clue, state: State, clues: Sequence[Clue], sort: str) 
         found[f"{sort}:long"] = 1.0
     if clue.anchored:
         found[f"{sort}:anchored"] = 1.0
+    else:
+        found[f"{sort}:others anchored"] = math.log1p(clue.anchors)
+        found[f"{sort}:others loose"] = math.log1p(clue.loose)
     if clue.comma:
         found[f"{sort}:comma"] = 1.0
+    found[f"{sort}:goes on"] = max(-6.0, min(6.0, clue.goes_on))
     if clue.text >= 0:
         following = clues[clue.text]
         found[f"{sort}:next starts"] = max(-5.0, min(5.0, following.start))
@@ -146,8 +144,7 @@ def _text_features(clue: Clue, thread: Thread, state: State, clues: Sequence[Clu
         found["text:fit to title"] = fit
         found["text:first"] = 1.0
     if thread.size > 1:
-        trust = min(1.0, len(clue.grams) / 40)
-        found["text:fit to last"] = trust * max(-2.0, min(4.0, thread.recent.fit(clue.grams)))
+        found["text:fit to last"] = thread.recent.fit(clue.words)
     current = state.thread(state.current)
     if thread.number != state.current:
         found["text:gap"] = math.log1p(clue.index - thread.seen)
@@ -171,10 +168,12 @@ def _join_features(clue: Clue, thread: Thread, clues: Sequence[Clue]) -> Feature
         "join:bias": 1.0,
         "join:starts": max(-5.0, min(5.0, clue.start)),
     }
+    fits = max(-8.0, min(8.0, ngrams.join_odds(cut.tail, clue.head)))
     if cut.ending == "comma":
         found["join:after comma"] = 1.0
+        found["join:fits after comma"] = fits
     else:
-        found["join:fits"] = max(-6.0, min(6.0, ngrams.join_odds(cut.tail, clue.head)))
+        found["join:fits"] = fits
     if cut.opened and clue.closed:
         found["join:closes"] = float(cut.opened[-1] == clue.closed[0])
     elif clue.closed:
@@ -279,8 +278,7 @@ def _title_moves(
     if state.heading:
         found["banner:after a title"] = 1.0
     if following:
-        own = Bag().plus(clue.grams)
-        found["banner:next fits"] = max(-1.0, min(4.0, own.fit(following.grams)))
+        found["banner:next fits"] = clue.alone.fit(following.words)
     yield Move(BANNER), found
 
 
@@ -290,7 +288,7 @@ def step(state: State, clue: Clue, move: Move) -> State:
         return replace(state, heading=False)
     if move.what in (HEAD, NEW):
         number = state.count
-        bag = Bag().plus(clue.grams, 2 if move.what == HEAD else 1)
+        bag = clue.alone if move.what == NEW else clue.doubled
         text = move.what == NEW
         thread = Thread(
             number,
@@ -328,8 +326,8 @@ def _grown(old: Thread, clue: Clue, what: str) -> Thread:
     if what in (TEXT, JOIN):
         return Thread(
             old.number,
-            old.bag.plus(clue.grams),
-            Bag().plus(clue.grams),
+            old.bag.plus(clue.words),
+            clue.alone,
             clue.index,
             clue.open,
             old.titled,
@@ -338,7 +336,7 @@ def _grown(old: Thread, clue: Clue, what: str) -> Thread:
         )
     return Thread(
         old.number,
-        old.bag.plus(clue.grams, 2),
+        old.bag.plus(clue.words, 2),
         old.recent,
         old.last,
         old.open,

@@ -16,9 +16,7 @@ from hanspan.pages.moves import (
     HEAD,
     JOIN,
     MORE,
-    NEW,
     SECTION,
-    TEXT,
     Features,
     Move,
     State,
@@ -30,7 +28,14 @@ from hanspan.pages.page import NOBODY, Join, Layout
 from hanspan.pages.words import Bag
 
 BEAM = 24
-_PRUNE = 14.0
+_PRUNE = 16.0
+_ROLES = {
+    HEAD: roles.HEADLINE,
+    ATTACH: roles.HEADLINE,
+    MORE: roles.HEADLINE,
+    SECTION: roles.SECTION,
+    BANNER: roles.BANNER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +45,46 @@ class _Path:
     score: float
     state: State
     move: Move | None
-    block: int
     before: _Path | None
-    odds: float = 0.0
 
 
 def score(features: Features, weight: Mapping[str, float]) -> float:
     """Sum of the features, each times its weight; an unknown one counts nothing."""
-    return sum(weight.get(name, 0.0) * value for name, value in features.items())
+    total, get = 0.0, weight.get
+    for name, value in features.items():
+        total += get(name, 0.0) * value
+    return total
 
 
-def _search(clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float]) -> _Path:
-    """The best path over the blocks ``order``; scores are log probabilities, move by move."""
-    beam = [_Path(0.0, State(), None, NOBODY, None)]
+def search(
+    clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float]
+) -> list[Move]:
+    """The best moves for the blocks ``order``, one after the other."""
+    beam = [_Path(0.0, State(), None, None)]
     for index in order:
-        grown: list[tuple[float, float, Move, _Path]] = []
+        clue = clues[index]
+        grown: list[tuple[float, Move, _Path]] = []
         for path in beam:
-            rated = [
-                (score(found, weight), move)
-                for move, found in moves(path.state, clues[index], clues)
-            ]
-            top = max(value for value, _ in rated)
-            norm = top + math.log(sum(math.exp(value - top) for value, _ in rated))
-            grown.extend(
-                (path.score + value - norm, value - norm, move, path)
-                for value, move in rated
-                if value > top - _PRUNE
-            )
+            for move, found in moves(path.state, clue, clues):
+                grown.append((path.score + score(found, weight), move, path))
         grown.sort(key=lambda item: -item[0])
         best = grown[0][0]
         beam = []
         seen: set[tuple[int, ...]] = set()
-        for total, odds, move, path in grown[: BEAM * 2]:
+        for total, move, path in grown[: BEAM * 2]:
             if total < best - _PRUNE or len(beam) == BEAM:
                 break
-            state = step(path.state, clues[index], move)
+            state = step(path.state, clue, move)
             same = _signature(state)
             if same not in seen:
                 seen.add(same)
-                beam.append(_Path(total, state, move, index, path, odds))
-    return max(beam, key=lambda path: path.score + _ending(path.state, weight))
+                beam.append(_Path(total, state, move, path))
+    last: _Path | None = max(beam, key=lambda path: path.score + score(endings(path.state), weight))
+    found_moves: list[Move] = []
+    while last is not None and last.move is not None:
+        found_moves.append(last.move)
+        last = last.before
+    return found_moves[::-1]
 
 
 def _signature(state: State) -> tuple[int, ...]:
@@ -90,16 +95,14 @@ def _signature(state: State) -> tuple[int, ...]:
     return tuple(flat)
 
 
-def _ending(state: State, weight: Mapping[str, float]) -> float:
+def endings(state: State) -> Features:
     """What is wrong with a page that ends here: cut articles, headless and empty ones."""
     wrong = {"end:cut": 0.0, "end:headless": 0.0, "end:empty": 0.0}
     for thread in state.threads:
         wrong["end:cut"] += thread.open
-        wrong["end:headless"] += not thread.titled
+        wrong["end:headless"] += not thread.titled and state.count > 1
         wrong["end:empty"] += not thread.size
-    if state.count == 1:
-        wrong["end:headless"] = 0.0
-    return score(wrong, weight)
+    return wrong
 
 
 def lay_out(blocks: Sequence[Block], weight: Mapping[str, float] | None = None) -> Layout:
@@ -112,31 +115,31 @@ def lay_out(blocks: Sequence[Block], weight: Mapping[str, float] | None = None) 
     weight = weights() if weight is None else weight
     clues = gather(blocks)
     order = [b.index for b in blocks if b.kind in (kinds.BODY, kinds.TITLE)]
-    path: _Path | None = _search(clues, order, weight) if order else None
     owners, role = [NOBODY] * len(blocks), [roles.FURNITURE] * len(blocks)
     doubts = [0.0] * len(blocks)
     joins: list[Join] = []
-    while path is not None and path.move is not None:
-        move, index = path.move, path.block
-        doubts[index] = 1.0 - math.exp(path.odds)
-        role[index] = {
-            HEAD: roles.HEADLINE,
-            ATTACH: roles.HEADLINE,
-            MORE: roles.HEADLINE,
-            SECTION: roles.SECTION,
-            BANNER: roles.BANNER,
-        }.get(move.what, roles.PARAGRAPH)
+    state = State()
+    for index, move in zip(order, search(clues, order, weight), strict=True):
+        sure = _certainty(state, clues, index, move, weight)
+        doubts[index] = 1.0 - sure
+        role[index] = _ROLES.get(move.what, roles.PARAGRAPH)
+        if move.what == JOIN and (cut := state.thread(move.number)) is not None:
+            joins.append(Join(cut.last, index, round(sure, 4)))
+        state = step(state, clues[index], move)
         if move.what != BANNER:
-            owners[index] = path.state.current
-        if move.what == JOIN and path.before is not None:
-            cut = path.before.state.thread(move.number)
-            if cut is not None:
-                joins.append(Join(cut.last, index, round(math.exp(path.odds), 4)))
-        path = path.before
+            owners[index] = state.current
     _settle(blocks, clues, owners, role)
     _name_titles(blocks, clues, owners, role)
-    joins.reverse()
     return Layout(tuple(role), tuple(owners), tuple(joins), tuple(doubts))
+
+
+def _certainty(
+    state: State, clues: Sequence[Clue], index: int, move: Move, weight: Mapping[str, float]
+) -> float:
+    """Probability of a move among those that stood open."""
+    rated = {one: score(found, weight) for one, found in moves(state, clues[index], clues)}
+    top = max(rated.values())
+    return math.exp(rated[move] - top) / sum(math.exp(value - top) for value in rated.values())
 
 
 def _settle(
@@ -146,7 +149,7 @@ def _settle(
     bags: dict[int, Bag] = {}
     for clue in clues:
         if owners[clue.index] != NOBODY:
-            bags[owners[clue.index]] = bags.get(owners[clue.index], Bag()).plus(clue.grams)
+            bags[owners[clue.index]] = bags.get(owners[clue.index], Bag()).plus(clue.words)
     current = NOBODY
     first = next((owner for owner in owners if owner != NOBODY), NOBODY)
     for block in blocks:
@@ -165,7 +168,7 @@ def _settle(
                     near.setdefault(owners[later], 0.2)
                     break
             rated = {
-                owner: bags[owner].fit(clues[index].grams) + near.get(owner, 0.0)
+                owner: bags[owner].fit(clues[index].words) + near.get(owner, 0.0)
                 for owner in sorted({*owners[max(0, index - 60) : index + 60], *near})
                 if owner in bags
             }
@@ -194,5 +197,3 @@ def _name_titles(
                     role[index] = roles.SUBTITLE if clues[index].blank else roles.HEADLINE
         place = end
 
-
-__all__ = ["NEW", "TEXT", "lay_out", "score"]

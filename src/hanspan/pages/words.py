@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
@@ -37,40 +36,75 @@ def rarity(gram: str) -> float:
     return table.get(gram, rest)
 
 
-@dataclass(slots=True)
-class Bag:
-    """Counts of the pairs of some blocks.
+@functools.lru_cache(maxsize=1 << 16)
+def _weight(gram: str) -> float:
+    """What one sighting of the pair counts against the smoothing."""
+    return _PLACES / SMOOTHING * math.exp(min(rarity(gram), 9.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """The pairs of one block.
 
     Attributes:
-        counts: how often each pair stands there (more than twice in a block counts as twice).
-        total: their sum.
+        key: names the block; bags remember by it what they have worked out.
+        pairs: each pair, how often it stands there (at most twice), and its weight.
+        trust: from 0 to 1: few words say little.
     """
 
-    counts: dict[str, int] = field(default_factory=dict)
-    total: int = 0
+    key: int
+    pairs: tuple[tuple[str, int, float], ...]
+    trust: float
 
-    def plus(self, block: Counter[str], weight: int = 1) -> Bag:
-        """A new bag with a block's pairs added."""
-        counts = dict(self.counts)
-        total = self.total
-        for gram, number in block.items():
-            number = min(number, 2) * weight
-            counts[gram] = counts.get(gram, 0) + number
-            total += number
-        return Bag(counts, total)
 
-    def fit(self, block: Counter[str]) -> float:
+def words_of(text: str, key: int) -> Words:
+    """Count the pairs of a text."""
+    counts: dict[str, int] = {}
+    for gram in grams(text):
+        counts[gram] = min(2, counts.get(gram, 0) + 1)
+    pairs = tuple((gram, number, _weight(gram)) for gram, number in counts.items())
+    return Words(key, pairs, min(1.0, len(pairs) / 40))
+
+
+class Bag:
+    """Counts of the pairs of some blocks. Never changed: :meth:`plus` makes, and keeps, another."""
+
+    __slots__ = ("counts", "fits", "more", "total")
+
+    def __init__(self, counts: dict[str, int] | None = None, total: int = 0) -> None:
+        self.counts = counts or {}
+        self.total = total
+        self.more: dict[tuple[int, int], Bag] = {}
+        self.fits: dict[int, float] = {}
+
+    def plus(self, words: Words, weight: int = 1) -> Bag:
+        """The bag with a block's pairs added; the same object whenever asked again."""
+        bag = self.more.get((words.key, weight))
+        if bag is None:
+            counts, total = dict(self.counts), self.total
+            for gram, number, _ in words.pairs:
+                counts[gram] = counts.get(gram, 0) + number * weight
+                total += number * weight
+            bag = self.more[words.key, weight] = Bag(counts, total)
+        return bag
+
+    def fit(self, words: Words) -> float:
         """How much likelier the block's pairs are in this bag than anywhere, in nats a pair.
 
         A unigram model over pairs, smoothed by a Dirichlet prior on their general frequency
-        (Zhai and Lafferty, 2001); a pair that is seen weighs at most as much as it is rare.
+        (Zhai and Lafferty, 2001); from -2 to 4, and less for a block of few words.
         """
-        size = len(block)
-        if not size or not self.total:
-            return 0.0
-        counts, score = self.counts, 0.0
-        for gram in block:
-            seen = counts.get(gram)
-            if seen:
-                score += math.log1p(seen * _PLACES / SMOOTHING * math.exp(min(rarity(gram), 9.0)))
-        return score / size - math.log1p(self.total / SMOOTHING)
+        known = self.fits.get(words.key)
+        if known is not None:
+            return known
+        value = 0.0
+        if words.pairs and self.total:
+            get, log1p = self.counts.get, math.log1p
+            for gram, _, weight in words.pairs:
+                seen = get(gram)
+                if seen:
+                    value += log1p(seen * weight)
+            value = value / len(words.pairs) - log1p(self.total / SMOOTHING)
+            value = words.trust * max(-2.0, min(4.0, value))
+        self.fits[words.key] = value
+        return value
