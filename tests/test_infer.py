@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import json
@@ -26,19 +27,23 @@ from hanspan.sources import read_any
 
 @pytest.fixture(scope="module")
 def extract() -> Extractor:
-    return Extractor.from_pretrained(tiny.bundle_folder(), "onnx", precision="fp32")
+    return exact()
 
 
 def triples(document: Document) -> list[tuple[int, int, str]]:
     return [(span.start, span.end, span.label) for span in document.spans]
 
 
-@settings(max_examples=40, deadline=None)
+@functools.cache
+def exact() -> Extractor:
+    return Extractor.from_pretrained(tiny.bundle_folder(), "onnx", precision="fp32")
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 30))
 def test_no_span_is_lost_or_doubled_at_a_seam(rng: random.Random, pieces: int) -> None:
     text, spans, _ = tiny.sentence(rng, pieces)
-    extract = Extractor.from_pretrained(tiny.bundle_folder(), "onnx", precision="fp32")
-    assert triples(extract(text)) == [(span.start, span.end, span.label) for span in spans]
+    assert triples(exact()(text)) == [(span.start, span.end, span.label) for span in spans]
 
 
 def test_offsets_count_code_points(extract: Extractor) -> None:
@@ -216,19 +221,87 @@ def test_predict_names_a_missing_model(tmp_path: Path) -> None:
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_failure_half_way_leaves_no_output(tmp_path: Path) -> None:
-    write_documents(tmp_path / "in.jsonl", [Document(str(i), "甲丙戊" * 20) for i in range(3000)])
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.conll"])
+def test_a_stopped_run_leaves_no_output_and_goes_on(tmp_path: Path, name: str) -> None:
+    rng = random.Random(6)
+    texts = [tiny.sentence(rng, 2)[0] for _ in range(1500)]
+    write_documents(tmp_path / "in.jsonl", [Document(str(i), t) for i, t in enumerate(texts)])
+    options = {"model": tiny.bundle_folder(), "precision": "fp32"}
+    predict(tmp_path / "in.jsonl", tmp_path / "whole" / name, **options)
+    want = (tmp_path / "whole" / name).read_bytes()
 
     def stop(done: int, total: int | None, what: str) -> None:
         if done > 1000:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        predict(
-            tmp_path / "in.jsonl", tmp_path / "out.jsonl", model=tiny.bundle_folder(),
-            progress=stop,
-        )  # fmt: skip
-    assert not (tmp_path / "out.jsonl").exists()
+        predict(tmp_path / "in.jsonl", tmp_path / name, progress=stop, **options)
+    assert not (tmp_path / name).exists()
+    kept = tmp_path / f".{name}.partial.jsonl"
+    kept.write_bytes(kept.read_bytes() + b'{"id": "half')  # as a kill would leave it
+    summary = predict(tmp_path / "in.jsonl", tmp_path / name, **options)
+    assert 900 < summary.resumed < 1100
+    assert summary.documents == 1500
+    got = (tmp_path / name).read_bytes()
+    assert got == want or name.endswith(".gz")
+    if name.endswith(".gz"):
+        assert list(read_documents(tmp_path / name)) == list(
+            read_documents(tmp_path / "whole" / name)
+        )
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_another_option_or_input_starts_anew(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    write_documents(source, [Document(str(i), "甲丙戊。辰") for i in range(600)])
+
+    def stop(done: int, total: int | None, what: str) -> None:
+        if done > 300:
+            raise KeyboardInterrupt
+
+    for change in ("option", "input"):
+        with pytest.raises(KeyboardInterrupt):
+            predict(source, out, model=tiny.bundle_folder(), labels=["PER"], progress=stop)
+        if change == "input":
+            write_documents(source, [Document(str(i), "乙丙戊。辰辰") for i in range(600)])
+        labels = ["PER"] if change == "input" else ["LOC"]
+        summary = predict(source, out, model=tiny.bundle_folder(), labels=labels)
+        assert summary.resumed == 0
+        assert set(summary.spans) == set(labels)
+        out.unlink()
+
+
+def test_sureness_is_that_of_the_weakest_tokens(extract: Extractor) -> None:
+    def unsure_of_wood(ids, mask):
+        tags, topics = extract.forward(ids, mask)
+        doubtful = ids == extract.encoder.encode(["木"])[0].ids[0]
+        return np.where(doubtful[..., None], 0, 100 * np.eye(tags.shape[-1])[0]), topics
+
+    stub = Extractor(extract.encoder, unsure_of_wood, extract.meta)
+    flat = 1 / 13  # thirteen tags, all alike
+    texts = ["木" * 9 + "不", "不木了木", "不了", ""]
+    want = [flat, (2 + 2 * flat) / 4, 1.0, 1.0]
+    assert [sure for _, sure in stub.sureness(texts)] == pytest.approx(want, abs=1e-3)
+
+
+def test_the_least_sure_come_first(tmp_path: Path, extract: Extractor) -> None:
+    rng = random.Random(8)
+    texts = [tiny.sentence(rng, 2)[0] for _ in range(40)] + [" "]
+    write_documents(tmp_path / "in.jsonl", [Document(str(i), t) for i, t in enumerate(texts)])
+    summary = predict(
+        tmp_path / "in.jsonl", tmp_path / "out.labelstudio.json", model=tiny.bundle_folder(),
+        precision="fp32", uncertain=5,
+    )  # fmt: skip
+    assert (summary.documents, summary.looked_at) == (5, 41)
+    tasks = json.loads((tmp_path / "out.labelstudio.json").read_text("utf-8"))
+    order = sorted(extract.sureness(texts[:-1]), key=lambda pair: pair[1])
+    least = {round(sure, 4) for _, sure in order[:5]}
+    chosen = [next(extract.sureness([task["data"]["text"]]))[1] for task in tasks]
+    assert chosen == sorted(chosen)
+    assert set(chosen) == least
+    assert all(task["predictions"][0]["result"] for task in tasks)
+    with pytest.raises(HanspanError, match="1 or more"):
+        predict(tmp_path / "in.jsonl", tmp_path / "o.jsonl", model=tiny.run_folder(), uncertain=0)
 
 
 def test_no_torch_on_the_onnx_path(tmp_path: Path) -> None:

@@ -13,8 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from hanspan.data import Document
-from hanspan.encode import Forward, Tagged, TextEncoder, tag_texts
+from hanspan.decode import softmax
+from hanspan.encode import Forward, Tagged, TextEncoder, emissions, tag_texts
 from hanspan.errors import HanspanError
 from hanspan.guard import check_folder
 from hanspan.locate import find_model, hub_blobs
@@ -26,6 +29,7 @@ Rules = Callable[[Document], Document]
 _CHUNK_TEXTS = 512
 _CHUNK_CHARS = 100_000
 _TOKENS_PER_TEXT = 64
+_WEAKEST = 5
 
 
 class Extractor:
@@ -169,6 +173,24 @@ class Extractor:
                 found = tag_texts(plain, self.encoder, self.forward, meta, batch_tokens=budget)
             for document, tagged in zip(chunk, found, strict=True):
                 yield self._finish(document, tagged, keep, rules, topic_scores, values)
+
+    def sureness(
+        self, texts: Iterable[str | Document], batch_size: int = 64
+    ) -> Iterator[tuple[Document, float]]:
+        """Each text with how sure the model is of its least sure characters.
+
+        It is the mean, over the five least sure tokens, of the probability of the best tag:
+        1.0 where nothing is doubtful, and low where a span or its border is.
+        """
+        for chunk in _chunks(texts):
+            rows = emissions(
+                [document.text for document in chunk], self.encoder, self.forward, self.meta,
+                batch_tokens=max(1, batch_size) * _TOKENS_PER_TEXT,
+            )  # fmt: skip
+            for document, (_, logits, _) in zip(chunk, rows, strict=True):
+                best = softmax(logits / self.meta.temperature).max(-1, initial=0.0)
+                weakest = np.sort(best)[:_WEAKEST]
+                yield document, round(float(weakest.mean()), 4) if len(weakest) else 1.0
 
     def _finish(
         self,
