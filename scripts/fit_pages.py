@@ -43,7 +43,7 @@ SEED = 20261124
 PAIRS = 4_000_000
 RARITY = 20_000
 RATE = 0.005
-PASSES = 3
+PASSES = 4
 OUT = Path(__file__).resolve().parents[1] / "src/hanspan/assets/pages/ngrams.npz"
 
 Keep = Callable[[str, np.ndarray], None]
@@ -369,7 +369,7 @@ def polish(pages: list[page_generator.MadePage], weight: dict[str, float], sprea
     return {name: value / turns for name, value in total.items()}
 
 
-def fit_weights(data: Path, count: int = 700) -> None:
+def fit_weights(data: Path, count: int = 1200) -> None:
     """Conditional logit over the moves, by gradient descent with momentum, lightly shrunk."""
     rows: list[tuple[moves.Features, list[moves.Features]]] = []
     pages = list(made_pages(data, 1, count, SEED))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hanspan.pages import forms
@@ -107,13 +108,18 @@ def _kind(text: str) -> tuple[str, str]:
     return BODY, ""
 
 
-def split_blocks(source: str) -> list[Block]:
+def split_blocks(source: str, skipped: Sequence[tuple[int, int, str]] = ()) -> list[Block]:
     """Cut a page's text into blocks in reading order.
+
+    Args:
+        source: the decoded text.
+        skipped: ranges that are furniture, with the reason why.
 
     Every character of ``source`` that is no white space and not invisible is in exactly one
     block.
     """
     blocks: list[Block] = []
+    skips = [start for start, _, _ in skipped]
     for part in _paragraphs(list(_lines(source))):
         text, origins = "", list[int]()
         for line in part:
@@ -130,6 +136,9 @@ def split_blocks(source: str) -> list[Block]:
         cuts = sorted(set(cuts))
         for start, end in itertools.pairwise(cuts):
             kind, reason = _kind(text[start:end])
+            place = bisect.bisect_right(skips, origins[start]) - 1
+            if place >= 0 and origins[start] < skipped[place][1]:
+                kind, reason = FURNITURE, skipped[place][2]
             pieces: list[tuple[int, int]] = []
             for place in origins[start:end]:
                 if pieces and pieces[-1][1] == place:

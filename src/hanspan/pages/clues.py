@@ -12,6 +12,7 @@ from hanspan.pages.words import Bag, Words, words_of
 from hanspan.text import CLOSERS, ENDS
 
 _PAIRS = {"“": "”", "‘": "’", "「": "」", "《": "》", "（": "）", "(": ")", "【": "】"}
+_FAR = 60
 _NEVER_FIRST = "，。、；：！？”’）》」】)%％…"
 
 
@@ -40,6 +41,9 @@ class Clue:
         anchors: groups of titles on the page that have a byline or deck.
         loose: titles on the page that have none.
         goes_on: log odds that the next running text continues it, and is no beginning.
+        later: for a block that was cut: the same for the best of all texts after a given one;
+            pairs of index and odds, the odds falling.
+        title_follows: log odds that the next block, a possible title, is one; or None.
         alone: a bag of its words.
         doubled: the same, counted twice, as for a title.
     """
@@ -64,6 +68,8 @@ class Clue:
     anchors: int
     loose: int
     goes_on: float
+    later: tuple[tuple[int, float], ...]
+    title_follows: float | None
     alone: Bag
     doubled: Bag
 
@@ -99,6 +105,21 @@ def _ending(text: str) -> str:
     return "comma" if last in "，、,——" else "open"
 
 
+def _later(block: Block, heads: Sequence[tuple[int, str, float]]) -> tuple[tuple[int, float], ...]:
+    """Texts after the block that could continue it, each better than all after it."""
+    if block.kind not in (kinds.BODY, kinds.TITLE) or _ending(block.text) not in ("open", "comma"):
+        return ()
+    found: list[tuple[int, float]] = []
+    tail, best = block.text[-3:], -99.0
+    near = [head for head in heads[-_FAR:] if head[0] - block.index <= _FAR]
+    for index, head, start in near:  # from the far end of the page
+        odds = ngrams.join_odds(tail, head) - start
+        if odds > best:
+            best = odds
+            found.append((index, odds))
+    return tuple(found)
+
+
 def _habit(blocks: Sequence[Block]) -> tuple[int, int]:
     """How many groups of titles have a byline or deck, and how many lines among the rest."""
     anchors = loose = waiting = 0
@@ -120,12 +141,16 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
     clues: list[Clue] = []
     anchored, text_after = False, -1
     anchors, loose = _habit(blocks)
+    heads: list[tuple[int, str, float]] = []
+    follows: float | None = None
     for block in reversed(blocks):
         text = block.text
         if block.kind in (kinds.BYLINE, kinds.DECK):
             anchored = True
         elif block.kind == kinds.BODY:
             anchored, text_after = False, block.index
+        start = ngrams.start_odds(text[:4])
+        title = ngrams.title_odds(text) if block.kind == kinds.TITLE else -9.0
         opened, closed = _marks(text)
         words, nothing = words_of(text, block.index), Bag()
         goes_on = 0.0
@@ -139,8 +164,8 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 len(text),
                 words,
                 _ending(text),
-                ngrams.start_odds(text[:4]),
-                ngrams.title_odds(text) if block.kind == kinds.TITLE else -9.0,
+                start,
+                title,
                 forms.dateline(text) is not None,
                 text[0] in _NEVER_FIRST,
                 opened,
@@ -154,9 +179,15 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 anchors,
                 loose,
                 goes_on,
+                _later(block, heads),
+                follows,
                 nothing.plus(words),
                 nothing.plus(words, 2),
             )
         )
+        if block.kind in (kinds.BODY, kinds.TITLE):
+            if start < 1:
+                heads.append((block.index, text[:3], start))
+            follows = title if block.kind == kinds.TITLE else None
     clues.reverse()
     return clues

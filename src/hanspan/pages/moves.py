@@ -125,6 +125,10 @@ def _title_features(clue: Clue, state: State, clues: Sequence[Clue], sort: str) 
     if clue.comma:
         found[f"{sort}:comma"] = 1.0
     found[f"{sort}:goes on"] = max(-6.0, min(6.0, clue.goes_on))
+    if clue.later:
+        found[f"{sort}:goes on later"] = max(-2.0, min(8.0, clue.later[-1][1]))
+    if clue.title_follows is not None:
+        found[f"{sort}:title follows"] = max(0.0, min(6.0, clue.title_follows))
     if clue.text >= 0:
         following = clues[clue.text]
         found[f"{sort}:next starts"] = max(-5.0, min(5.0, following.start))
@@ -155,6 +159,8 @@ def _text_features(clue: Clue, thread: Thread, state: State, clues: Sequence[Clu
     if clue.kind == kinds.TITLE:
         found["text:title"] = max(-6.0, min(6.0, clue.title))
         found["text:could be title"] = 1.0
+        if not clue.open:
+            found["text:ends like a text"] = 1.0
         if clue.anchored:
             found["text:anchored"] = 1.0
     if clue.dateline and thread.size:
@@ -168,7 +174,10 @@ def _join_features(clue: Clue, thread: Thread, clues: Sequence[Clue]) -> Feature
         "join:bias": 1.0,
         "join:starts": max(-5.0, min(5.0, clue.start)),
     }
-    fits = max(-8.0, min(8.0, ngrams.join_odds(cut.tail, clue.head)))
+    odds = ngrams.join_odds(cut.tail, clue.head)
+    rival = next((better for index, better in reversed(cut.later) if index > clue.index), -9.0)
+    found["join:better later"] = max(-4.0, min(6.0, rival - (odds - clue.start)))
+    fits = max(-8.0, min(8.0, odds))
     if cut.ending == "comma":
         found["join:after comma"] = 1.0
         found["join:fits after comma"] = fits
@@ -234,6 +243,8 @@ def _title_moves(
         head["head:next fits the best"] = max(thread.fit(following) for thread in state.threads)
     if following and current is not None:
         head["head:next fits the current"] = current.fit(following)
+    if state.threads:
+        head["head:fits the best"] = max(thread.fit(clue) for thread in state.threads)
     if current is not None and current.size:
         head["head:fits the current"] = current.fit(clue)
         if current.open:

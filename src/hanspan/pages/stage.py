@@ -22,6 +22,7 @@ from hanspan.data import (
 )
 from hanspan.errors import HanspanError
 from hanspan.pages.blocks import split_blocks
+from hanspan.pages.explain import explain
 from hanspan.pages.page import Page, assemble, documents
 from hanspan.pages.reading import LINES, ROWS, Source, expand, read_source
 from hanspan.pages.untangle import lay_out
@@ -63,9 +64,10 @@ def read_page(source: str | Source) -> Page:
     Args:
         source: its text, or what :func:`hanspan.pages.reading.read_source` gave.
     """
-    text = source if isinstance(source, str) else source.text
-    blocks = tuple(split_blocks(text))
-    return assemble(text, blocks, lay_out(blocks))
+    if isinstance(source, str):
+        source = Source("", source, "")
+    blocks = tuple(split_blocks(source.text, source.skipped))
+    return assemble(source.text, blocks, lay_out(blocks))
 
 
 def dropped_path(output: Path) -> Path:
@@ -83,6 +85,7 @@ class _Run:
         self.rejected: list[dict[str, Any]] = []
         self.failed: list[tuple[str, str]] = []
         self.ids: set[str] = set()
+        self.first: tuple[str, Page] | None = None
 
     def unique(self, document: Document) -> Document:
         name, number = document.id, 1
@@ -98,6 +101,7 @@ class _Run:
         source = read_source(path, encoding)
         page = read_page(source)
         name = Path(source.name).name
+        self.first = self.first or (name, page)
         self.count["broken"] += source.broken
         self.count["joins"] += len(page.layout.joins)
         blank: Counter[str] = Counter()
@@ -181,6 +185,7 @@ def pages(
     limit: int | None = None,
     seed: int = 0,
     encoding: str | None = None,
+    picture: Path | str | None = None,
     progress: Progress | None = None,
 ) -> PagesSummary:
     """Turn raw files into documents, one an article.
@@ -196,6 +201,7 @@ def pages(
         limit: at most so many documents of each corpus file, chosen by ``seed``.
         seed: of the choice.
         encoding: codec of text files; found out when not given.
+        picture: an HTML file to write that shows the first page taken apart.
         progress: called with files done, files in all, and the name of the next.
 
     Raises:
@@ -238,6 +244,11 @@ def pages(
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in run.rows)
     else:
         listing.unlink(missing_ok=True)
+    if picture is not None:
+        if run.first is None:
+            raise HanspanError(f"{picture}: no page among the inputs that could be shown")
+        with whole(picture) as temporary, open_text(temporary, "w") as stream:
+            stream.write(explain(run.first[1], run.first[0]))
     return PagesSummary(
         run.count["files"],
         run.count["documents"],

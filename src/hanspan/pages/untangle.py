@@ -56,9 +56,7 @@ def score(features: Features, weight: Mapping[str, float]) -> float:
     return total
 
 
-def search(
-    clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float]
-) -> list[Move]:
+def search(clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float]) -> list[Move]:
     """The best moves for the blocks ``order``, one after the other."""
     beam = [_Path(0.0, State(), None, None)]
     for index in order:
@@ -196,4 +194,3 @@ def _name_titles(
                 elif index > main:
                     role[index] = roles.SUBTITLE if clues[index].blank else roles.HEADLINE
         place = end
-

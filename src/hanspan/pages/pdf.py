@@ -1,0 +1,146 @@
+"""PDF -> source text: lines put in reading order, column by column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hanspan.errors import HanspanError
+from hanspan.pages.reading import Source
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """A line of text and where it stands, in points from the top left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    text: str
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+
+def read_pdf(name: str, data: bytes) -> Source:
+    """Text of a PDF with a text layer; pages are set apart by a form feed.
+
+    Raises:
+        HanspanError: when pypdfium2 is missing, or the file is encrypted, damaged or scanned.
+    """
+    try:
+        import pypdfium2
+    except ImportError as err:
+        raise HanspanError(
+            f"{name}: PDF needs pypdfium2; type: pip install 'hanspan[pages]'"
+        ) from err
+    try:
+        with pypdfium2.PdfDocument(data) as document:
+            pages = [_boxes(page) for page in document]
+    except pypdfium2.PdfiumError as err:
+        what = "an encrypted PDF" if "assword" in str(err) else "no PDF that can be read"
+        raise HanspanError(f"{name}: {what} ({err}); expected an open PDF with text") from err
+    if not any(pages):
+        raise HanspanError(
+            f"{name}: a PDF without a text layer, such as a scan; run text recognition first"
+        )
+    return Source(name, "\f".join(map(_page_text, pages)), "pdf")
+
+
+def _boxes(page: object) -> list[_Box]:
+    """Rectangles of text of one page."""
+    text_page = page.get_textpage()  # type: ignore[attr-defined]
+    height = page.get_height()  # type: ignore[attr-defined]
+    boxes = []
+    for place in range(text_page.count_rects()):
+        left, bottom, right, top = text_page.get_rect(place)
+        text = text_page.get_text_bounded(left, bottom, right, top)
+        text = " ".join(text.split())
+        if text:
+            boxes.append(_Box(left, height - top, right, height - bottom, text))
+    text_page.close()
+    return boxes
+
+
+def _page_text(boxes: list[_Box]) -> str:
+    """Cut the page at its widest white strips, across and down, and write the pieces in order."""
+    lines: list[str] = []
+    for group in _cut(_rows(boxes)):
+        lines.extend(_paragraphs(group))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _rows(boxes: list[_Box]) -> list[_Box]:
+    """Put pieces of one printed line together where little white is between them."""
+    rows: list[_Box] = []
+    for box in sorted(boxes, key=lambda b: (round(b.top + b.height / 2), b.left)):
+        if rows:
+            last = rows[-1]
+            level = abs((last.top + last.bottom) - (box.top + box.bottom)) < box.height
+            if level and -1 <= box.left - last.right < 0.8 * box.height:
+                space = " " if last.text[-1].isascii() and box.text[0].isascii() else ""
+                rows[-1] = _Box(
+                    last.left,
+                    min(last.top, box.top),
+                    box.right,
+                    max(last.bottom, box.bottom),
+                    last.text + space + box.text,
+                )
+                continue
+        rows.append(box)
+    return rows
+
+
+def _gap(spans: list[tuple[float, float]]) -> tuple[float, float]:
+    """Width and middle of the widest strip that no span touches."""
+    best, middle, reach = 0.0, 0.0, None
+    for start, end in sorted(spans):
+        if reach is not None and start - reach > best:
+            best, middle = start - reach, (start + reach) / 2
+        reach = end if reach is None else max(reach, end)
+    return best, middle
+
+
+def _cut(boxes: list[_Box], depth: int = 0) -> list[list[_Box]]:
+    """Recursive X-Y cut (Nagy and Seth, 1984): whole-width white first, then between columns."""
+    if len(boxes) < 2 or depth > 12:
+        return [boxes] if boxes else []
+    size = sorted(box.height for box in boxes)[len(boxes) // 2]
+    down, across = (
+        _gap([(box.top, box.bottom) for box in boxes]),
+        _gap([(box.left, box.right) for box in boxes]),
+    )
+    if across[0] > 0.8 * size and not (down[0] > 2.0 * size and down[0] > across[0]):
+        first = [box for box in boxes if box.right <= across[1]]
+        second = [box for box in boxes if box.right > across[1]]
+        return _cut(first, depth + 1) + _cut(second, depth + 1)
+    if down[0] > 0.9 * size:
+        first = [box for box in boxes if box.bottom <= down[1]]
+        second = [box for box in boxes if box.bottom > down[1]]
+        return _cut(first, depth + 1) + _cut(second, depth + 1)
+    return [sorted(boxes, key=lambda box: (box.top, box.left))]
+
+
+def _paragraphs(boxes: list[_Box]) -> list[str]:
+    """Lines of one column -> paragraphs: a new one is indented or follows a short line."""
+    left = min(box.left for box in boxes)
+    right = max(box.right for box in boxes)
+    out: list[str] = []
+    previous: _Box | None = None
+    for box in boxes:
+        size = box.height
+        fresh = (
+            previous is None
+            or box.left - left > 1.2 * size
+            or right - previous.right > 1.6 * size
+            or abs(previous.height - size) > 0.25 * size
+        )
+        if fresh:
+            out.append(box.text)
+        else:
+            space = " " if out[-1][-1].isascii() and box.text[0].isascii() else ""
+            out[-1] += space + box.text
+        previous = box
+    return out
