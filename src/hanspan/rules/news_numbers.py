@@ -136,7 +136,7 @@ def count(document: Document) -> Iterator[Span]:
         if (
             start
             and text[start - 1] in "第数几每好初这那某周之近"
-            and (text[start - 1] not in "近这" or word == "年" and number[0] in "几")
+            and (text[start - 1] not in "近这" or (word == "年" and number[0] in "几"))
         ):
             continue
         if number == "一" and word not in _DURATION:
@@ -148,7 +148,7 @@ def count(document: Document) -> Iterator[Span]:
             word == "年"
             and len(number) == 4
             and number[0] in "12１２一二"
-            and not number[1] in "百千万"
+            and number[1] not in "百千万"
         ):
             continue
         if (

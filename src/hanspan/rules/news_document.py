@@ -1,0 +1,97 @@
+"""Second pass: what the votes of the first pass make likely elsewhere in the document.
+
+Posts that need company (记者, 委员), longer organisations (复旦大学 + 国际问题研究院), and strings
+that were found once and stand again without their context.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from hanspan.data import Document
+from hanspan.rules import rule
+from hanspan.rules.news_words import words
+
+_WEAK = sorted(words("titles_weak"), key=len, reverse=True)
+_WEAK_TITLE = re.compile("|".join(map(re.escape, _WEAK)))
+_BODIES = frozenset(["GOV", "COM", "ORG"])
+_TAIL = re.compile(
+    "[\u4e00-\u9fff]{0,8}?(?:研究院|学院|研究所|研究生院|研究中心|附属[\u4e00-\u9fff]{0,4}医院|附属中学|分行|支行|营业部|"
+    "分公司|研究室|学部|办公厅|书记处|党组|党委|委员会|分局|总队|支队|派出所)"
+)
+_LOOSE = frozenset("的了在是和与及、由向对把被将为以等有会从到，。；：“”（）()省市县区")
+
+
+@rule("post_beside", labels=["TITLE"], group="titles", after="votes", weight=0.9,
+      yes=["合肥市政协[[委员]]凌岫泉说", "本报[[记者]] 胡方玉", "新华社[[记者]]获悉"], no=["委员们说", "记者看到"])  # fmt: skip
+def post_beside(document: Document) -> Iterator[tuple[int, int]]:
+    """Posts that count only beside an organisation or a person."""
+    text = document.text
+    body_ends = {s.end for s in document.spans if s.label in _BODIES}
+    person_starts = {s.start for s in document.spans if s.label == "PER"}
+    for match in _WEAK_TITLE.finditer(text):
+        start, end = match.span()
+        if text[end : end + 1] in ("们", "会"):
+            continue
+        person = end in person_starts or (
+            text[end : end + 1] in " 　：" and end + 1 in person_starts
+        )
+        if person and match[0] in _NO_POST:
+            continue
+        own = text[max(0, start - 2) : start] in ("本报", "本台", "本社", "本刊", "见习")
+        if person or own or (start in body_ends and match[0] not in ("代表", "编辑", "助理")):
+            yield start, end
+
+
+_NO_POST = frozenset(["村民", "队员", "会员", "球员", "社员", "翻译", "负责人"])
+
+
+@rule("longer_body", labels=["GOV", "COM", "ORG"], group="longer", after="votes", weight=0.9,
+      yes=["[[复旦大学国际问题研究院|ORG]]教授"], no=["复旦大学的研究院"])  # fmt: skip
+def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
+    """An organisation with the department that follows it."""
+    text = document.text
+    for span in document.spans:
+        if span.label not in _BODIES:
+            continue
+        match = _TAIL.match(text, span.end)
+        if match is None or any(char in _LOOSE for char in match[0]):
+            continue
+        if span.label == "COM" and not match[0].endswith(
+            ("分行", "支行", "分公司", "营业部", "研究院")
+        ):
+            continue
+        yield span.start, match.end(), span.label
+
+
+_SHORT = re.compile(
+    r"[（(](?:以下)?(?:简称|下称)[：:]?[“”\"‘’]?(?P<short>[^（）()“”\"‘’，。]{2,12})[“”\"‘’]?[）)]"
+)
+
+
+@rule("again", labels=["PER", "COM", "ORG", "GOV", "POLICY", "EVENT", "WORK"], group="again",
+      after="votes", weight=0.7,
+      yes=["合肥博鑫有限公司（以下简称“[[博鑫公司|COM]]”）成立，[[博鑫公司|COM]]发展"], no=["公司成立"])  # fmt: skip
+def again(document: Document) -> Iterator[tuple[int, int, str]]:
+    """Strings that were found, or introduced as a short form, wherever else they stand."""
+    text = document.text
+    seen: dict[str, Counter[str]] = {}
+    places = {(s.start, s.end) for s in document.spans}
+    for span in document.spans:
+        if span.label == "PER" and (span.end - span.start >= 3 or span.score >= 0.9):
+            seen.setdefault(text[span.start : span.end], Counter())[span.label] += 1
+    shorts: dict[str, str] = {}
+    for match in _SHORT.finditer(text):
+        before = [s for s in document.spans if s.end == match.start() and s.label != "LOC"]
+        if before:
+            shorts[match["short"]] = max(before, key=lambda s: s.end - s.start).label
+    for name, label in [*((n, c.most_common(1)[0][0]) for n, c in seen.items()), *shorts.items()]:
+        if label not in ("PER", "COM", "ORG", "GOV", "POLICY", "EVENT", "WORK"):
+            continue
+        at = text.find(name)
+        while at >= 0:
+            if (at, at + len(name)) not in places:
+                yield at, at + len(name), label
+            at = text.find(name, at + len(name))

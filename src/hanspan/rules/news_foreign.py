@@ -1,0 +1,92 @@
+"""PER: transliterated names, with a middle dot or beside a post or a verb of saying."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hanspan.data import Document
+from hanspan.rules import rule
+from hanspan.rules.news_persons import BORDER
+from hanspan.rules.news_words import endings, starts, words
+
+_TRANS = (
+    "阿埃艾爱安昂奥巴白班邦包保鲍贝本比彼毕宾波伯博布查茨达大丹德登邓迪蒂丁东杜顿多厄恩尔耳法凡范方菲费芬丰冯"
+    "夫弗福富盖甘冈高戈哥格葛根贡古瓜圭哈海汉豪赫亨洪侯胡华怀惠霍基吉加贾杰金津卡凯坎康考柯科克肯库夸昆拉莱赖兰"
+    "朗劳勒雷蕾里丽利连莲廉列林琳隆卢鲁路伦罗萝洛马玛迈麦曼芒毛梅门蒙米密明缪摩莫姆木穆拿内纳娜奈南尼妮涅宁纽努"
+    "诺欧帕派潘佩彭皮平珀朴普齐奇契恰钱乔切琴丘让热日荣瑞若撒萨塞赛桑森沙莎尚绍舍什圣施史士舒斯思松苏索塔泰坦汤"
+    "唐特滕提铁廷图托瓦万旺威韦维魏温文翁沃乌武西希锡夏先香肖谢辛休许雪雅亚延扬耶叶伊以因英尤于约泽扎詹珍朱兹卓佐"
+    "买提热孜江吐依汗娅沁其木"
+)
+_DOTS = ("·", "•", "・", "‧")
+_TITLES, _WORDS, _PLACES = words("titles_strong"), words("not_person"), words("countries")
+_ALL_PLACES = _PLACES | words("places_world") | words("cities") | words("provinces")
+_GOES_ON = frozenset("和与及在对将则也同还已就访的为被向于以是有会曾率抵离")
+_LEFT = BORDER | frozenset("在对与和及向同由据以给为")
+_DOTTED = re.compile(
+    rf"[A-Z{_TRANS}][A-Za-z.{_TRANS}]{{0,9}}(?:\s?[·•・‧]\s?[A-Za-z.{_TRANS}][A-Za-z.{_TRANS}\-]{{0,11}})+"
+)
+_RUN = re.compile(rf"[{_TRANS}]{{2,8}}")
+_NOT_RUN = re.compile("^(?:的|在|是|和)|(?:以|于|其|先|大)$")
+_FOREIGN_AFTER = re.compile(
+    "(?:在[^，。]{2,14}(?:表示|强调|指出|称|说))|(?:当地时间)?(?:[0-9]{1,2}日|[周][一二三四五六日])?(?:晚|上午|下午|当天)?"
+    "(?:表示|强调|指出|说|称|认为|宣布|重申|会谈|会晤|通电话|举行|发表|先生|女士|总统|总理|首相|外长|国王|主席|国务卿)"
+)
+
+
+@rule("dotted_name", labels=["PER"], group="person_form",
+      yes=["由[[威尔·史密斯]]主演", "青年[[特雷文· 马丁]]。"], no=["第1·2条"])  # fmt: skip
+def dotted_name(document: Document) -> Iterator[tuple[int, int]]:
+    """Transliterated names with a middle dot."""
+    text = document.text
+    for match in _DOTTED.finditer(text):
+        start, end = match.span()
+        head = starts(words("countries"), text, start)
+        while head and head < end - start and text[start + head] not in "·•・‧ ":
+            start += head
+            head = starts(words("countries"), text, start)
+        title = next(
+            (n for n in range(5, 1, -1) if text[start : start + n] in words("titles_strong")), 0
+        )
+        start += title
+        for tail in ("先生", "以及", "以", "于", "其", "和", "因", "让", "大使", "提", "先"):
+            if text[start:end].endswith(tail) and end - start > 4:
+                end -= len(tail)
+                break
+        if end - start > 2 and text[start] not in "·•・‧":
+            yield start, end
+
+
+@rule(
+    "foreign_name", labels=["PER"], group="person_form", weight=0.8,
+    yes=["俄罗斯总统[[普京]]表示", "国务卿[[布林肯]]4日说", "[[塞迪略]]总统"],
+    no=["总统大选", "加拿大表示"],
+)  # fmt: skip
+def foreign_name(document: Document) -> Iterator[tuple[int, int]]:
+    """Runs of transliteration characters beside a post or a verb of saying."""
+    text = document.text
+    for match in _RUN.finditer(text):
+        start, end = match.span()
+        if text[end : end + 1] in _DOTS or (start and text[start - 1] in _DOTS):
+            continue
+        skip = starts(_PLACES, text, start, 8)
+        if skip:
+            start += skip
+            if start < end and text[start : start + 1] in "总":
+                continue
+        before = endings(_TITLES, text, start)
+        while end > start + 1 and text[end - 1] in "以于其先大因提平约西东方许让":
+            if _FOREIGN_AFTER.match(text, end) or end == len(text) or text[end] in BORDER:
+                break
+            end -= 1
+        size = end - start
+        if size < 2 or text[start:end] in _WORDS or text[start : start + 2] in _WORDS:
+            continue
+        if text[end - 2 : end + 1] in _WORDS or text[start:end] in _ALL_PLACES:
+            continue
+        after = _FOREIGN_AFTER.match(text, end)
+        clear = end == len(text) or text[end] in BORDER or text[end] in _GOES_ON
+        if (before and (after or clear or size >= 3)) or (
+            after and size >= 3 and (not start or text[start - 1] in _LEFT)
+        ):
+            yield start, end

@@ -1,0 +1,159 @@
+"""COM, ORG and WORK named by their last word: …有限公司, …大学, …协会, …研究院, …队.
+
+From the last word the name is followed to the left over Han characters, letters, digits and
+（）, until a border or a character or word that names do not contain; a place, where one stands
+near the left edge, is taken as the beginning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hanspan.data import Document
+from hanspan.rules import rule
+from hanspan.rules.news_words import endings, words
+
+_STOP = frozenset(
+    "的了在是不这那哪些我你他她它们个就都很也还被把让给对与或及但而且则即吗呢吧啊么什怎谁每将已曾从到着过去来往说称问做"
+    "该此其各某等以为由向于和同跟因所使令叫派请找用靠按据像如若无非未有没一两几多数首本另之者并又再更最只仅才刚"
+    "，。、；：？！,.;:?!“”‘’\"'《》〈〉「」『』—–/|#@…<>&* 　\n\t"
+)
+_HARD = frozenset(
+    "的了在是，。、；：？！,.;:?!“”‘’\"'《》〈〉「」『』—–/|#@…<>* 　\n\t和与及由向被把将为"
+)
+_KEEP = re.compile("和平|共和|中和|和谐|同济|大同|同仁|同方|有色|有限|中国|以色列|一汽|一中|多特|无锡|非洲|于洪|本溪|"
+                   "本田|日本|基本|对外|来宾|未来|到位|首都|首钢|首创|首尔|首旅|如皋|用友|应用|通用|信用|民用|军用|商用|所罗门|"
+                   "派拉蒙|共同|协同|联合|无线|多媒体|多伦多|多哈|第一|统一|一带一路|同和|为民|华为|个人|使馆|于都|从化|个旧")  # fmt: skip
+_VERBS = re.compile(
+    "(?:来自|毕业于|就读|就职|任职|供职|加盟|加入|走进|走访|访问|考察|参观|前往|抵达|出席|参加|举办|主办|承办|协办|联合主办|"
+    "创办|成立|组建|设立|建立|筹建|创建|收购|并购|入股|控股股东|持有|投资|起诉|状告|指控|指责|批评|表示|指出|认为|强调|介绍|透露|"
+    "宣布|发布|公布|公告|披露|获悉|报道|援引|担任|出任|兼任|聘任|任命|考上|考入|考取|进入|转会|效力|战胜|击败|不敌|对阵|"
+    "迎战|挑战|力克|横扫|淘汰|面对|支持|推动|推进|促进|加强|鼓励|引导|帮助|组织|通知|要求|接受|联系|合作|签约|签署|通过|"
+    "选择|包括|涉及|涵盖|囊括|发展|开展|开设|兴办|兴建|新建|建设|培育|打造|引进|吸引|落户|入驻|关闭|取缔|整治|清理|查处|"
+    "位于|坐落|依托|围绕|根据|按照|鉴于|关于|对于|作为|成为|属于|隶属|归属|旗下|所属|下属|附属于|名叫|名为|叫做|全国各地|"
+    "全资子公司|全资|子公司|孙公司|母公司|收费|国内|国外|境外|海外|境内|省内|市内|当地|本地|外地|知名|著名|大型|小型|中型|民营|"
+    "国有|私营|外资|合资|上市|相关|有关|其中|目前|今天|昨天|近日|日前|记者|同志|先生|女士|教授|博士|院士|主任|主席|院长|会长|校长|"
+    "董事长|总裁|经理|书记|部长|局长|委员|代表|专家|学者|学生|老师|球员|前锋|后卫|中场|门将|主帅|主教练|队员|冠军|亚军)"
+)
+_COM = (
+    "(?:股份|责任)?有限责任公司|股份有限公司|集团有限公司|控股有限公司|有限公司|集团公司|股份公司|总公司|"
+    "(?:证券|保险|基金|信托|期货|航空|汽车|石油|电力|烟草|软件|网络|科技|传媒|影业|电影|唱片|娱乐|制药|药业|化工|钢铁|矿业|"
+    "能源|电子|通信|电信|移动|物流|快递|铁路|航运|轮船|投资|资产管理|房地产|地产|置业|建筑|建设|工程|食品|饮料|啤酒|乳业|"
+    "纺织|服装|家电|电器|机械|重工|租赁|担保|典当|出版|旅游|酒店|餐饮|贸易|进出口|经纪|咨询|会计|广告|教育|游戏)公司|"
+    "(?:农村)?商业银行|村镇银行|农商行|信用联社|银行(?!业|卡|家|间|存|贷|股|化|体系|等|系统|账|信|业务|员工|转|工作|理财|板块|利|监)|"
+    "集团(?!军|化|内|总|诈骗|犯罪|式|成员|股份|控股|有限|公司)|证券(?!市场|业|法|交易|投资|监|从业|账|类|化|代|公司|时报|日报|报|股份|有限)|"
+    "影业|药业|股份(?!制|有限|的|转让|回购|占|比例|公司|合作|数|总|质押|减持|增持|上市|，占)|控股(?!股东|权|的|子|企业|公司|有限|集团|比例|或)|"
+    "会计师事务所|律师事务所|大酒店|百货|药房|钢铁厂|机械厂|制药厂|化工厂|纺织厂|汽车厂|电厂"
+)
+_ORG = (
+    "职业技术学院|职业学院|大学(?!生|城|毕业|本科|教|学历|期间|时代|里|路)|学院(?!派|路|里)|师范学校|党校|中学(?!生)|小学(?!生)|"
+    "幼儿园|实验学校|研究院|研究所|研究中心|研究会|科学院|设计院|实验室|协会|学会|联合会|商会|总会|基金会|促进会|联谊会|妇联|"
+    "工商联|侨联|文联|作协|科协|残联|消协|足协|红十字会|委员会|组委会|奥委会|联盟(?!国|成员)|总工会|医院|卫生院|疾控中心|"
+    "出版社|杂志社|报社|通讯社|电视台|广播电台|日报|晚报|晨报|早报|周刊|都市报|商报|卫视|艺术团|歌舞团|歌剧院|话剧院|"
+    "京剧院|交响乐团|乐团|剧团|合唱团|芭蕾舞团|杂技团|俱乐部|足球队|篮球队|排球队|国家队|医疗队|救援队|考古队|科考队|"
+    "图书馆|博物院|档案馆|交易所|"
+    "(?:共和|民主|社会|人民|自由|保守|工|独立|进步|正义|联合|革命|劳动|国民|社会主义|基督教民主|左翼|绿|公民|统一|联盟|民族|"
+    "发展|人民力量|新|自民|大)党(?!员|中|政|派|组|委|章|性|支|籍|史|校|建|内|纪|的|课|和国)|"
+    "女足|女排|男篮|女篮|男足|国奥队|队(?!员|长|伍|友|列|形|医|里|内)"
+)
+_HEAD = re.compile(rf"(?P<COM>{_COM})|(?P<ORG>{_ORG})")
+_TAIL = re.compile(
+    "[\u4e00-\u9fff（）]{0,10}?(?:研究院|学院|研究所|研究生院|研究中心|研究会|附属[\u4e00-\u9fff]{0,4}医院|附属中学|"
+    "分行|支行|营业部|分公司|研究室|经济系|新闻系|中文系|历史系|法学系|分校|实验室)"
+)
+_SAFE = frozenset(
+    "大学 学院 研究院 研究所 协会 学会 基金会 联合会 商会 促进会 出版社 实验室 研究会 研究中心 俱乐部 医院 中学 小学 "
+    "通讯社 电视台 足球队 篮球队".split()
+)
+_PLACES = words("provinces") | words("cities") | words("countries") | words("places_world")
+_ABROAD = words("countries") - {"中国", "香港", "澳门", "美国"}
+_OWN = frozenset(["大学", "学院", "通讯", "电视", "日报", "晚报", "时报"])
+_GENERIC = re.compile(
+    "^(?:中央|国家|地方|外资|中资|商业|国有|大型|中小|股份制|政策性|投资|世界|全球|国际|城市|农村|私立|公立|民办|重点|普通|高等|"
+    "职业|综合|专科|三甲|三级|基层|乡镇|社区|县级|市级|省级|部分|企业|行业|上市|龙头|科技|技术|高新|合资|控股|金融|证券|保险|"
+    "基金|信托|期货|房地产|地产|互联网|网络|汽车|传统|主流|专业|独立|民间|社会|学术|科研|教育|文化|体育|青年|妇女|工商|"
+    "学生|农民|职工|业主|居民|村民|监督|管理|执行|常务|评审|专家|仲裁|咨询|领导|工作|战略|合作|关税|反对|执政|在野|政|朋|"
+    "赛|同|我|全|任何|海上自卫|改革试点项目|核心|研发|伙伴|创业|管理|部|军|舰|车|船|排|团|分|支|大|中|小|主|客|强|弱|球|国|客|乐|游|整|列|站|组|编|卫|梯|敌|友|领|归|入|离|带|两|各|"
+    "总|省|市|县|区|校|院|系|专业化|第三方|母|子|新|老|旧|这家|保荐|承销|评级|开发|运营|关联|参股|实业|产业|建筑|建设|施工|"
+    "电影|电视|广播|新闻|本届|当地|定点|指定|援鄂|国内|国外|境外|海外|大|综合性|一流|名牌|本科|高职|定制|目标|原|前|现|数字|"
+    "少数|多数|左翼|右翼|中间|极右|民族|区域|自治|双|单|非|微|超级|连锁|便利|农产品|批发|零售|仓储|生鲜|大中型|五星级|星级|"
+    "快捷|经济型|商务|度假|豪华|高档|连带)+$"
+)
+
+
+def _left(text: str, end: int, limit: int, stop: frozenset[str]) -> int:
+    """How far a name that ends at ``end`` may reach to the left."""
+    start = end
+    while start and end - start < limit:
+        char = text[start - 1]
+        if char in stop and not _kept(text, start - 1):
+            break
+        if char in ")）" and not re.search("[(（]", text[max(0, start - 9) : start]):
+            break
+        if char in "(（" and not re.search("[)）]", text[start : min(end, start + 9)]):
+            break
+        start -= 1
+    return start
+
+
+def _kept(text: str, at: int) -> bool:
+    around = _KEEP.search(text, max(0, at - 3), min(len(text), at + 4))
+    return bool(around and around.start() <= at < around.end())
+
+
+def _begin(text: str, start: int, head: int) -> tuple[int, bool]:
+    """Left edge after verbs, posts and numbers, at a place where one stands; whether it is one."""
+    for match in _VERBS.finditer(text, start, head):
+        start = match.end()
+    for at in range(start, min(start + 5, head)):
+        for size in (6, 5, 4, 3, 2):
+            if text[at : at + size] in _PLACES and at + size <= head:
+                country = text[at : at + size]
+                rest = text[at + size : head]
+                if country in _ABROAD and len(rest) >= 2 and text[head : head + 2] in _OWN:
+                    return at + size, True
+                return at, True
+    return start, False
+
+
+def _spans(document: Document, label: str) -> Iterator[tuple[int, int]]:
+    text = document.text
+    for match in _HEAD.finditer(text):
+        if match.lastgroup != label:
+            continue
+        head, end = match.span()
+        word = match[0]
+        long_head = word.endswith("有限公司") or word.endswith("责任公司")
+        edge = _left(text, head, 24, _HARD if long_head else _STOP)
+        start, placed = _begin(text, edge, head)
+        core = text[start:head]
+        if len(core) < 2 or _GENERIC.match(core) or core[0] in "0123456789年月日家省市县区）)":
+            continue
+        if not long_head and len(core) > (12 if placed or word in _SAFE else 6):
+            continue
+        tail = _TAIL.match(text, end) if len(word) > 1 else None
+        if tail and not any(char in _STOP for char in tail[0]):
+            end = tail.end()
+        yield start, end
+
+
+@rule("company_by_head", labels=["COM"], group="companies_by_head", weight=0.8,
+      yes=["合肥市政协委员、[[合肥博鑫医学基因检测有限公司]]董事长", "就职于[[山西证券股份有限公司]]"],
+      no=["一家大型国有企业集团", "商业银行"])  # fmt: skip
+def company_by_head(document: Document) -> Iterator[tuple[int, int]]:
+    """Companies by their last word."""
+    yield from _spans(document, "COM")
+
+
+@rule("organisation_by_head", labels=["ORG"], group="organisations_by_head", weight=0.8,
+      yes=["[[南京财经大学]]教授", "[[中国篮球协会]]以及"], no=["行业协会负责人", "一所高等学校"])  # fmt: skip
+def organisation_by_head(document: Document) -> Iterator[tuple[int, int]]:
+    """Schools, associations, institutes, media, teams by their last word."""
+    text = document.text
+    for start, end in _spans(document, "ORG"):
+        if text[end - 1] == "队" and endings(
+            frozenset(["部队", "军队", "舰队", "大队"]), text, end
+        ):
+            continue
+        yield start, end
