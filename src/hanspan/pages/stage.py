@@ -22,8 +22,8 @@ from hanspan.data import (
 )
 from hanspan.errors import HanspanError
 from hanspan.pages.blocks import split_blocks
-from hanspan.pages.explain import explain
 from hanspan.pages.page import Page, assemble, documents
+from hanspan.pages.picture import explain as draw
 from hanspan.pages.reading import LINES, ROWS, Source, expand, read_source
 from hanspan.pages.untangle import lay_out
 
@@ -185,7 +185,7 @@ def pages(
     limit: int | None = None,
     seed: int = 0,
     encoding: str | None = None,
-    picture: Path | str | None = None,
+    explain: Path | str | None = None,
     progress: Progress | None = None,
 ) -> PagesSummary:
     """Turn raw files into documents, one an article.
@@ -201,7 +201,7 @@ def pages(
         limit: at most so many documents of each corpus file, chosen by ``seed``.
         seed: of the choice.
         encoding: codec of text files; found out when not given.
-        picture: an HTML file to write that shows the first page taken apart.
+        explain: an HTML file to write that shows the first page taken apart.
         progress: called with files done, files in all, and the name of the next.
 
     Raises:
@@ -244,11 +244,11 @@ def pages(
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in run.rows)
     else:
         listing.unlink(missing_ok=True)
-    if picture is not None:
+    if explain is not None:
         if run.first is None:
-            raise HanspanError(f"{picture}: no page among the inputs that could be shown")
-        with whole(picture) as temporary, open_text(temporary, "w") as stream:
-            stream.write(explain(run.first[1], run.first[0]))
+            raise HanspanError(f"{explain}: no page among the inputs that could be shown")
+        with whole(explain) as temporary, open_text(temporary, "w") as stream:
+            stream.write(draw(run.first[1], run.first[0]))
     return PagesSummary(
         run.count["files"],
         run.count["documents"],
