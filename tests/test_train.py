@@ -2,7 +2,11 @@
 
 import json
 import logging
+import math
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
 from hanspan.train import train  # noqa: E402
 from hanspan.train_data import hand_labels  # noqa: E402
 from hanspan.train_settings import TrainSettings  # noqa: E402
+from hanspan.train_worker import main  # noqa: E402
 
 LABELS, TOPICS = tiny.LABELS, tiny.TOPICS
 FAST: dict[str, Any] = {
@@ -257,3 +262,42 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
         with pytest.raises(HanspanError, match=words):
             train(path, run, settings.model_copy(update={"encoder": name}))
     assert not (run / "model").exists()
+
+
+def test_each_epoch_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hanspan.batches import RowDataset
+
+    keys: list[tuple[int, int]] = []
+    inner = RowDataset.__getitem__
+    monkeypatch.setattr(RowDataset, "__getitem__", lambda s, k: keys.append(k) or inner(s, k))
+    train(write_weak(tmp_path, 12), tmp_path / "run", TrainSettings(**FAST, epochs=3))
+    orders = [[row for epoch, row in keys if epoch == e] for e in range(3)]
+    assert [sorted(order) for order in orders] == [sorted(orders[0])] * 3
+    assert orders[0] != orders[1] != orders[2]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 30)
+    words = [f"{key}={value}" for key, value in FAST.items()]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    command += ["-m", "hanspan.train_worker", str(path), str(tmp_path / "run"), *words, "epochs=2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = (tmp_path / "run" / "student-1.log.csv").read_text().splitlines()
+    one = train(path, tmp_path / "one", TrainSettings(**FAST, epochs=2))
+    summary = json.loads((tmp_path / "run" / "train.json").read_text())
+    assert summary["steps"] == math.ceil(one.steps / 2 / 2) * 2  # half the batches each
+    assert len(lines) > 2
+    load_model(tmp_path / "run" / "model")
+
+
+def test_worker_names_wrong_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a.jsonl", "run", "epochs=0", "speed=9"]) == 2
+    text = capsys.readouterr().err
+    assert "epochs" in text
+    assert "speed" in text
+    assert main(["a.jsonl", "run", "epochs"]) == 2
+    assert "expected key=value" in capsys.readouterr().err
+    assert main([]) == 2

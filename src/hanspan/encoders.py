@@ -101,7 +101,8 @@ def open_encoder(
 
 def write_random(name: str, folder: Path, texts: Iterable[str], seed: int) -> None:
     """Write an untrained encoder with a character vocabulary of ``texts``, in stock layout."""
-    from hanspan.model import quietly
+    from safetensors.torch import save_file
+
     from hanspan.pretrain.network import NetworkSettings, build_network
     from hanspan.pretrain.tokenizer import build_vocab, save_tokenizer
 
@@ -113,5 +114,9 @@ def write_random(name: str, folder: Path, texts: Iterable[str], seed: int) -> No
     network = build_network(
         NetworkSettings(arch="modernbert", vocab_size=len(vocab), **RANDOM[name]), seed
     )
-    quietly(lambda: network.save_pretrained(folder))
+    # Under torchrun save_pretrained writes in one process only; here each needs its own.
+    network.config.architectures = [type(network).__name__]
+    network.config.to_json_file(folder / "config.json", use_diff=False)
+    state = {k: v.clone() for k, v in network.state_dict().items() if "decoder.weight" not in k}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     save_tokenizer(vocab, folder)

@@ -217,11 +217,11 @@ def save_model(
     token = dict(model.token_head.state_dict())
     tags = meta.tags
     kind = "none" if model.topic_head is None else "one" if model.one_folder else "two"
-    names = list(tags)
+    names = stock_names(tags)
     if model.topic_head is not None:
         topic = dict(model.topic_head.state_dict())
         if kind == "one":
-            names = [*tags, *meta.topics]
+            names = [*names, *meta.topics]
             _pad_rows(model.token_head, token, 0, len(meta.topics))
             _pad_rows(model.topic_head, topic, len(tags), 0)
             token |= topic
@@ -240,6 +240,15 @@ def save_model(
     config = _with_labels(model.config, names)
     _write(folder, state, config, model.token_head, tokenizer, meta.max_length)
     replace(meta, folders=kind).write(folder)
+
+
+def stock_names(tags: list[str]) -> list[str]:
+    """Tag names for config.json, where E- reads I- and S- reads B-.
+
+    The stock token-classification pipeline knows B- and I- alone; so its groups are our spans.
+    """
+    swap = {"E-": "I-", "S-": "B-"}
+    return [swap.get(tag[:2], tag[:2]) + tag[2:] for tag in tags]
 
 
 def _pad_rows(head: nn.Module, state: dict[str, Tensor], before: int, after: int) -> None:

@@ -1,7 +1,7 @@
 """Weak labels to a model: ``train.jsonl`` and ``train.soft.npz`` to ``run/model``.
 
 In ``weak`` mode nothing else is read: no hand label can leak in. Several processes:
-``torchrun --nproc-per-node=2 -m hanspan.train TRAIN.jsonl RUN [key=value ...]``.
+``torchrun --nproc-per-node=2 -m hanspan.train_worker TRAIN.jsonl RUN [key=value ...]``.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class _Run:
     def run(self) -> TrainSummary:
         """See :func:`train`."""
         settings, data = self.settings, self.data
-        self._open_work()
+        if self.main_process:
+            self._open_work()
+        self._wait()
         model, tokenizer = self._fresh(settings.seed)
         encoder = TextEncoder(tokenizer.backend_tokenizer)
         rows = self._rows(data.documents, data.soft, encoder)
@@ -218,6 +220,14 @@ class _Run:
                 save_file(_state(model), temporary)
             for checkpoint in folder.glob("checkpoint-*"):
                 shutil.rmtree(checkpoint, ignore_errors=True)
+        self._wait()
+
+    def _wait(self) -> None:
+        """Let the processes of a torchrun meet."""
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from accelerate import PartialState
+
+            PartialState(cpu=self.settings.device == "cpu").wait_for_everyone()
 
     def _answers(self, model: JointModel, rows: list[Row], encoder: TextEncoder) -> Any:
         return row_logits(model, rows, encoder, budget=8192, bf16=self.bf16)
@@ -283,6 +293,7 @@ class _Run:
         )
         if self.main_process:
             self._write(model, tokenizer, meta, summary)
+        self._wait()
         return summary
 
     def _write(
@@ -324,10 +335,9 @@ class _Run:
             if old == mark:
                 return
             _log.warning("%s: checkpoints of other settings or text; training anew", self.work)
-        if self.main_process:
-            shutil.rmtree(self.work, ignore_errors=True)
-            self.work.mkdir(parents=True)
-            path.write_text(json.dumps(mark, ensure_ascii=False), "utf-8")
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+        path.write_text(json.dumps(mark, ensure_ascii=False), "utf-8")
 
 
 def _state(model: JointModel) -> dict[str, Any]:
