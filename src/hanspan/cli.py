@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -52,10 +53,15 @@ class _Commands(click.Group):
             ctx.exit(0)
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("hanspan")
+def _show_warnings() -> None:
+    """Warnings go to standard error as plain lines, and never twice through the root logger."""
+    log = logging.getLogger("hanspan")
+    log.propagate = False
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setLevel(logging.WARNING)
+        handler.setFormatter(logging.Formatter("warning: %(message)s"))
+        log.addHandler(handler)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,6 +76,7 @@ def main() -> None:
     hanspan aggregate weak.jsonl train.jsonl       votes -> soft labels
     hanspan predict documents.jsonl out.jsonl --model runs/quickstart/bundle
     """
+    _show_warnings()
 
 
 @main.command()
@@ -105,7 +112,9 @@ def run(
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--limit", type=click.IntRange(1), help="Documents taken from each corpus file.")
 @click.option("--seed", default=7, show_default=True)
-@click.option("--explain", type=click.Path(path_type=Path), help="Write a picture as HTML.")
+@click.option(
+    "--explain", type=click.Path(path_type=Path), help="Write a picture of the first page as HTML."
+)
 def pages(
     inputs: Sequence[str], output: Path, limit: int | None, seed: int, explain: Path | None
 ) -> None:
@@ -120,15 +129,19 @@ def pages(
     from hanspan.terminal import progress_bar
 
     with progress_bar("pages") as progress:
-        summary = work(
-            [Path(path) for path in inputs],
-            output,
-            limit=limit,
-            seed=seed,
-            explain=explain,
-            progress=progress,
-        )
+        summary = work(list(inputs), output, limit=limit, seed=seed, progress=progress)
+    if explain is not None:
+        _explain_page(Path(inputs[0]), explain)
     say(summary, output, f"hanspan label {output} weak.jsonl --rules news")
+
+
+def _explain_page(source: Path, output: Path) -> None:
+    from hanspan.data import whole
+    from hanspan.pages import explain, read_page
+    from hanspan.pages.reading import read_source
+
+    with whole(output) as temporary:
+        temporary.write_text(explain(read_page(read_source(source)), source.name), "utf-8")
 
 
 @main.command()
@@ -137,7 +150,9 @@ def pages(
 @click.option("--rules", default="news", show_default=True, help="A shipped set or a YAML file.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True)
-def label(source: Path, output: Path, rules: str, workers: int, on_error: str) -> None:
+def label(
+    source: Path, output: Path, rules: str, workers: int, on_error: Literal["stop", "skip"]
+) -> None:
     """Apply rules; write every vote.
 
     \b

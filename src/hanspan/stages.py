@@ -52,9 +52,12 @@ def pages_stage(config: Config, out: Path) -> Stage:
             dropped = [0]
             kept = _without(_joined(parts), exclude, dropped)
             facts["documents"] = write_documents(output, kept)
+            for kind in ("dropped", "rejected"):
+                _gather(parts, output, kind)
         finally:
             for part in parts:
-                part.unlink(missing_ok=True)
+                for path in (part, *(_beside(part, kind) for kind in ("dropped", "rejected"))):
+                    path.unlink(missing_ok=True)
         if exclude:
             facts["left out for holding a sentence of an excluded file"] = dropped[0]
         if not facts["documents"]:
@@ -68,6 +71,21 @@ def pages_stage(config: Config, out: Path) -> Stage:
     }
     sources = tuple(path for path, _ in inputs) + tuple(exclude)
     return Stage("pages", sources, (output,), settings, ("pages", "text", "data"), work)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return Path(f"{path}.{kind}.jsonl")
+
+
+def _gather(parts: Sequence[Path], output: Path, kind: str) -> None:
+    """Put the lists of what each part dropped or set aside beside the one output."""
+    lists = [_beside(part, kind) for part in parts]
+    rows = "".join(path.read_text("utf-8") for path in lists if path.exists())
+    if not rows:
+        _beside(output, kind).unlink(missing_ok=True)
+        return
+    with whole(_beside(output, kind)) as temporary:
+        temporary.write_text(rows, "utf-8")
 
 
 def _there(path: str) -> list[Path]:
@@ -132,7 +150,8 @@ def label_stage(config: Config, out: Path) -> Stage:
 
 def aggregate_stage(config: Config, out: Path) -> Stage:
     """Votes to soft labels: ``train.jsonl``, ``train.soft.npz``, ``train.labelmodel.json``."""
-    from hanspan.labelmodel import aggregate, model_path
+    from hanspan.labelmodel import aggregate
+    from hanspan.labelmodel.aggregate import model_path
     from hanspan.soft import soft_path
     from hanspan.weak import rules_path
 
@@ -334,7 +353,9 @@ def predict_stage(config: Config, out: Path) -> Stage:
                 )
             )
         finally:
-            (out / ".predict-pages.jsonl").unlink(missing_ok=True)
+            made = out / ".predict-pages.jsonl"
+            for path in (made, _beside(made, "dropped"), _beside(made, "rejected")):
+                path.unlink(missing_ok=True)
 
     code = ("infer", "encode", "decode")
     inputs = (*sources, out / "bundle")

@@ -100,16 +100,12 @@ def tell_stage(event: Done, screen: Console) -> None:
 
 
 def short_facts(facts: Mapping[str, Any]) -> str:
-    """Counts of a summary in one line; tables, paths and empty values are left out."""
-    parts = []
-    for key, value in facts.items():
-        if isinstance(value, bool) or value is None or isinstance(value, (dict, list, tuple)):
-            continue
-        if isinstance(value, float):
-            parts.append(f"{key.replace('_', ' ')} {value:.3g}")
-        elif isinstance(value, int):
-            parts.append(f"{key.replace('_', ' ')} {value:,}")
-    return ", ".join(parts)
+    """Counts of a summary in one line; zeros, rates, tables and paths are left out."""
+    return ", ".join(
+        f"{key.replace('_', ' ')} {value:,}"
+        for key, value in facts.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value
+    )
 
 
 def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Any:
