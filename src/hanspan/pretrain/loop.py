@@ -1,0 +1,240 @@
+"""The training loop: one process or several, CPU or GPU, stopped and resumed at any step."""
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hanspan.errors import HanspanError
+from hanspan.pretrain.checkpoint import load_checkpoint, save_checkpoint
+from hanspan.pretrain.corpus import Shards
+from hanspan.pretrain.heldout import heldout_scores
+from hanspan.pretrain.masking import MaskSettings, choose_positions, hide
+from hanspan.pretrain.network import NetworkSettings, SparseLoss, build_network
+from hanspan.pretrain.optim import OptimSettings, Schedule, build_optimizers
+from hanspan.pretrain.sampling import Sampler, Window
+from hanspan.pretrain.tokenizer import SEP, CharTable, load_vocab
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """All settings of a run. Those in `exact` decide the numbers and must not change on resume."""
+
+    weights: dict[str, float]
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
+    masks: MaskSettings = field(default_factory=MaskSettings)
+    schedule: Schedule = field(default_factory=Schedule)
+    windows: tuple[Window, ...] = (Window(32, 0.1), Window(128, 0.65), Window(256, 0.25))
+    micro_tokens: int = 8192
+    ramp: tuple[tuple[int, int], ...] = ((0, 1), (4_000_000, 2))
+    seed: int = 1
+    max_tokens: int | None = None
+    max_minutes: float | None = None
+    checkpoint_minutes: float = 5.0
+    eval_minutes: float = 10.0
+    milestones: tuple[int, ...] = ()
+    compile: bool = True
+    device: str = "cpu"
+    peak_tflops: float | None = None
+    heldout_rows: int = 64
+    log_every: int = 20
+
+    def exact(self, shards: Shards) -> dict[str, Any]:
+        """What a checkpoint must agree with; lengths, ramp, masks and rates ahead may."""
+        names = ("weights", "network", "optim", "windows", "micro_tokens", "seed")
+        return {n: v for n, v in asdict(self).items() if n in names} | {"vocab": shards.vocab}
+
+    def accumulation(self, tokens: int) -> int:
+        """Micro-batches of one step after `tokens`: the last row of the ramp that has begun."""
+        return [count for begin, count in self.ramp if tokens >= begin][-1]
+
+
+def token_flops(settings: RunSettings) -> float:
+    """Floating-point operations of one trained token: products forward and backward."""
+    n = settings.network
+    gated = 1.5 if n.arch == "modernbert" else 1.0
+    layer = 4 * n.hidden**2 + 2 * gated * n.hidden * n.intermediate
+    shares = sum(w.share for w in settings.windows)
+    length = sum(w.length * w.share for w in settings.windows) / shares
+    attention = 12 * n.layers * length * n.hidden
+    head = settings.masks.rate * 6 * n.hidden * (n.hidden + n.vocab_size)
+    return 6 * n.layers * layer + attention + head
+
+
+class Trainer:
+    """Builds everything from settings, resumes if the folder holds a checkpoint, and runs."""
+
+    def __init__(self, settings: RunSettings, shards: Shards, folder: Path) -> None:
+        if settings.network.vocab_size != shards.vocab_size:
+            raise HanspanError(
+                f"pretrain: the network has {settings.network.vocab_size} rows, the shards' "
+                f"vocabulary {shards.vocab_size}; set network.vocab_size to {shards.vocab_size}"
+            )
+        self.settings, self.shards, self.folder = settings, shards, folder
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        self.device = torch.device(settings.device)
+        if self.device.type == "cuda":
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        if self.world > 1 and not torch.distributed.is_initialized():
+            backend = "nccl" if self.device.type == "cuda" else "gloo"
+            torch.distributed.init_process_group(backend)
+        self.model = build_network(settings.network, settings.seed).to(self.device)
+        # Measured: with AMX plain products beat the CPU's fused attention, whose backward is slow.
+        on_cpu = self.device.type == "cpu"
+        self.model.set_attn_implementation("eager" if on_cpu else "sdpa")
+        self.model.train()
+        self.loss = SparseLoss(self.model)
+        self.compiled = torch.compile(self.loss, dynamic=False) if settings.compile else self.loss
+        self.optimizers = build_optimizers(self.model, settings.optim)
+        table = CharTable(load_vocab(shards.folder))
+        self.sampler = Sampler(
+            shards.train,
+            settings.weights,
+            settings.windows,
+            settings.micro_tokens,
+            settings.seed,
+            np.array([*table.encode("\n。！？；"), SEP], dtype=np.uint16),
+        )
+        self.step = 0
+        self.tokens = 0
+        self.seconds = 0.0
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "checkpoint.safetensors"
+        if self.path.exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        exact = self.settings.exact(self.shards)
+        progress = load_checkpoint(self.path, self.model, self.optimizers, exact)
+        self.step, self.tokens = progress["step"], progress["tokens"]
+        self.seconds = progress["seconds"]
+        self.sampler.restore(progress["sampler"])
+        log = self.folder / "log.jsonl"
+        if self.rank == 0 and log.exists():  # what ran after the checkpoint will run again
+            rows = [r for r in log.read_text().splitlines() if json.loads(r)["step"] <= self.step]
+            log.write_text("".join(r + "\n" for r in rows))
+
+    def save(self, path: Path | None = None) -> None:
+        """Write a checkpoint (rank 0 only)."""
+        if self.rank:
+            return
+        progress: dict[str, Any] = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": round(self.seconds, 1),
+        }
+        progress["sampler"] = self.sampler.state()
+        exact = self.settings.exact(self.shards)
+        save_checkpoint(path or self.path, self.model, self.optimizers, progress, exact)
+
+    def _autocast(self) -> Any:
+        if self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def train_step(self) -> float:
+        """One optimizer step; returns the mean loss of this rank's micro-batches (nats)."""
+        s = self.settings
+        accumulate = s.accumulation(self.tokens)
+        factor = s.schedule.factor(self.step, self.tokens)
+        total = torch.zeros((), device=self.device)
+        for _ in range(accumulate):
+            for rank in range(self.world):  # every rank draws all, so that the counts agree
+                ids, rng = self.sampler.next()
+                if rank != self.rank:
+                    continue
+                positions = choose_positions(ids, s.masks, rng)
+                hidden = hide(ids, positions, s.masks, s.network.vocab_size, rng)
+                targets = ids.reshape(-1)[positions]
+                torch.manual_seed(s.seed + self.sampler.number)  # dropout, if any
+                batch = [torch.from_numpy(a).to(self.device) for a in (hidden, positions, targets)]
+                with self._autocast():
+                    loss = self.compiled(*batch) / accumulate
+                loss.backward()
+                total += loss.detach()
+        self._average_gradients()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.optim.clip)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = s.optim.lr * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.tokens += s.micro_tokens * accumulate * self.world
+        return float(total)
+
+    def _average_gradients(self) -> None:
+        if self.world == 1:
+            return
+        grads = [p.grad for p in self.model.parameters() if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in grads])
+        torch.distributed.all_reduce(flat)
+        flat /= self.world
+        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            g.copy_(part.view_as(g))
+
+    def heldout(self) -> dict[str, tuple[float, float]]:
+        """Loss (nats) and accuracy by source on held-out text."""
+        self.model.eval()
+        with self._autocast():
+            result = heldout_scores(self.model, self.shards, self.settings.heldout_rows)
+        self.model.train()
+        return result
+
+    def _log(self, row: dict[str, Any]) -> None:
+        if self.rank:
+            return
+        place = {"step": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 1)}
+        line = json.dumps(place | row, ensure_ascii=False)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+        print(line, flush=True)
+
+    def done(self, began: float) -> bool:
+        """Whether tokens, minutes or the decay have come to their end."""
+        s = self.settings
+        minutes = (time.monotonic() - began) / 60
+        return (
+            (s.max_tokens is not None and self.tokens >= s.max_tokens)
+            or (s.max_minutes is not None and minutes >= s.max_minutes)
+            or s.schedule.finished(self.tokens)
+        )
+
+    def run(self) -> None:
+        """Train to the end of the settings; the last thing written is a checkpoint."""
+        s = self.settings
+        began = saved = evaluated = logged = last = time.monotonic()
+        milestones = [m for m in s.milestones if m > self.tokens]
+        losses: list[float] = []
+        mark = self.tokens
+        flops = token_flops(s)
+        while not self.done(began):
+            losses.append(self.train_step())
+            now = time.monotonic()
+            self.seconds += now - last
+            last = now
+            if self.step % s.log_every == 0:
+                speed = (self.tokens - mark) / max(1e-9, now - logged)
+                row = {"loss": round(sum(losses) / len(losses), 4), "tokens_per_s": round(speed)}
+                if s.peak_tflops:
+                    row["share_of_peak"] = round(speed * flops / s.peak_tflops / 1e12, 4)
+                self._log(row)
+                losses, mark, logged = [], self.tokens, now
+            if now - evaluated > 60 * s.eval_minutes:
+                self._log({"heldout": self.heldout()})
+                evaluated = time.monotonic()
+            if now - saved > 60 * s.checkpoint_minutes:
+                self.save()
+                saved = time.monotonic()
+            if milestones and self.tokens >= milestones[0]:
+                self.save(self.folder / f"checkpoint-{milestones.pop(0)}.safetensors")
+        self._log({"heldout": self.heldout()})
+        self.save()

@@ -1,0 +1,235 @@
+"""Training loop: exact resume, schedule, optimizer, settings, export and what may go wrong.
+
+pytest tests/test_pretrain_loop.py
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pretrain_data import write_data
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from hanspan.errors import ConfigError, HanspanError  # noqa: E402
+from hanspan.pretrain.corpus import Shards, Source, build_shards, open_shards  # noqa: E402
+from hanspan.pretrain.export import export_encoder  # noqa: E402
+from hanspan.pretrain.loop import RunSettings, Trainer, token_flops  # noqa: E402
+from hanspan.pretrain.network import NetworkSettings, SparseLoss, build_network  # noqa: E402
+from hanspan.pretrain.optim import OptimSettings, Schedule, orthogonalize  # noqa: E402
+from hanspan.pretrain.sampling import Window  # noqa: E402
+from hanspan.pretrain.settings import CorpusSettings, PretrainSettings, load_settings  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+SOURCES = (Source("news", ("unlabelled/news.jsonl.xz",), 0.7),
+           Source("titles", ("unlabelled/titles.txt",), 0.3))  # fmt: skip
+NETWORK = NetworkSettings(layers=1, hidden=32, heads=2, intermediate=64, vocab_size=1024)
+RUN = RunSettings(
+    weights={"news": 0.7, "titles": 0.3},
+    network=NETWORK,
+    windows=(Window(16, 0.5), Window(32, 0.5)),
+    micro_tokens=256,
+    ramp=((0, 1), (1024, 2)),
+    max_tokens=4096,
+    compile=False,
+    schedule=Schedule(warmup_steps=3),
+    log_every=1,
+    heldout_rows=4,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(
+        tmp_path_factory.mktemp("data"), "合肥市政协主席韩冰表示，事业成败，关键在人。"
+    )
+
+
+@pytest.fixture(scope="module")
+def shards(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shards:
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("shards")
+    build_shards(SOURCES, data, out, vocab_size=1024, heldout_one_in=3)
+    return open_shards(out)
+
+
+def losses(folder: Path) -> list[Any]:
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    keys = ("step", "tokens", "loss", "heldout")
+    return [tuple(r.get(k) for k in keys) for r in rows if "loss" in r or r["tokens"] >= 4096]
+
+
+@pytest.mark.parametrize("arch", ["esm", "modernbert"])
+def test_a_killed_run_gives_the_losses_of_the_unbroken_one(
+    shards: Shards, tmp_path: Path, arch: str
+) -> None:
+    settings = replace(RUN, network=replace(NETWORK, arch=arch, dropout=0.1))
+    Trainer(settings, shards, tmp_path / "whole").run()
+    broken = Trainer(settings, shards, tmp_path / "broken")
+    for _ in range(5):
+        broken._log({"loss": round(broken.train_step(), 4)})
+    broken.save()
+    broken._log({"loss": round(broken.train_step(), 4)})  # lost with the kill, and run again
+    del broken
+    Trainer(settings, shards, tmp_path / "broken").run()
+    assert losses(tmp_path / "whole") == losses(tmp_path / "broken")
+    one, two = (
+        (tmp_path / n / "checkpoint.safetensors").read_bytes()[-4096:] for n in ("whole", "broken")
+    )
+    assert one == two
+    assert len(losses(tmp_path / "whole")) == 11
+
+
+def test_training_learns_and_a_branch_leaves_the_run_alone(shards: Shards, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    Trainer(replace(RUN, max_tokens=40_000), shards, run).run()
+    rows = [r for r in losses(run) if r[2] is not None]
+    assert rows[-1][2] < rows[0][2] - 1
+    before = (run / "checkpoint.safetensors").read_bytes()
+    branch = tmp_path / "branch"
+    branch.mkdir()
+    shutil.copy(run / "checkpoint.safetensors", branch)
+    tokens = rows[-1][1]
+    decay = Schedule(warmup_steps=3, decay_from=tokens, decay_tokens=5120)
+    trainer = Trainer(replace(RUN, max_tokens=None, schedule=decay), shards, branch)
+    trainer.run()
+    assert trainer.tokens == tokens + 5120
+    assert trainer.optimizers[0].param_groups[0]["lr"] < 0.2 * RUN.optim.lr
+    assert (run / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_schedule_warms_up_stays_and_decays() -> None:
+    schedule = Schedule(warmup_steps=10, decay_from=1000, decay_tokens=500, floor=0.02)
+    assert schedule.factor(0, 0) == pytest.approx(0.1)
+    assert schedule.factor(10, 1000) == 1.0
+    assert schedule.factor(99, 1250) == pytest.approx(0.5)
+    assert schedule.factor(99, 1500) == pytest.approx(0.02)
+    assert schedule.finished(1500)
+    assert not schedule.finished(1499)
+    assert not Schedule().finished(10**12)
+
+
+def test_orthogonalized_matrices_have_singular_values_near_one() -> None:
+    torch.manual_seed(0)
+    for shape in ((3, 32, 32), (2, 64, 16), (2, 16, 64)):
+        turned = orthogonalize(torch.randn(shape)).float()
+        assert turned.shape == shape
+        values = torch.linalg.svdvals(turned)
+        assert values.min() > 0.3
+        assert values.max() < 1.4
+
+
+@pytest.mark.parametrize("arch", ["esm", "modernbert"])
+def test_sparse_loss_equals_the_stock_loss(arch: str) -> None:
+    model = build_network(replace(NETWORK, arch=arch), 0).eval()
+    ids = torch.randint(21, 1024, (2, 16))
+    labels = torch.full_like(ids, -100)
+    labels[0, 3], labels[1, 7] = 30, 40
+    positions = torch.tensor([3, 16 + 7])
+    with torch.no_grad():
+        stock = model(input_ids=ids, labels=labels).loss
+        ours = SparseLoss(model)(ids, positions, torch.tensor([30, 40]))
+    assert float(ours) == pytest.approx(float(stock), abs=1e-5)
+
+
+def test_checkpoints_of_other_settings_or_broken_ones_are_named_errors(
+    shards: Shards, tmp_path: Path
+) -> None:
+    Trainer(replace(RUN, max_tokens=256), shards, tmp_path).run()
+    with pytest.raises(HanspanError, match=r"other settings .*optim: checkpoint"):
+        Trainer(replace(RUN, optim=OptimSettings(lr=1e-3)), shards, tmp_path)
+    with pytest.raises(HanspanError, match="vocab"):
+        Trainer(RUN, replace(shards, vocab="ffff"), tmp_path)
+    Trainer(replace(RUN, max_tokens=512), shards, tmp_path)  # lengthening is allowed
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(HanspanError, match="not a whole checkpoint"):
+        Trainer(RUN, shards, tmp_path)
+
+
+def test_a_vocabulary_that_does_not_fit_the_network_is_a_named_error(
+    shards: Shards, tmp_path: Path
+) -> None:
+    wrong = replace(RUN, network=replace(NETWORK, vocab_size=2048))
+    with pytest.raises(HanspanError, match=r"set network\.vocab_size to 1024"):
+        Trainer(wrong, shards, tmp_path)
+    with pytest.raises(HanspanError, match="unknown architecture 'bort'"):
+        Trainer(replace(RUN, network=replace(NETWORK, arch="bort")), shards, tmp_path)
+
+
+def settings_of(shards: Shards, run: RunSettings) -> PretrainSettings:
+    return PretrainSettings(CorpusSettings(SOURCES, str(shards.folder)), "run", run)
+
+
+def test_the_exported_folder_serves_the_stock_classes(shards: Shards, tmp_path: Path) -> None:
+    from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, pipeline
+
+    Trainer(replace(RUN, max_tokens=512), shards, tmp_path / "run").run()
+    out = tmp_path / "encoder"
+    export_encoder(settings_of(shards, RUN), shards, tmp_path / "run", out)
+    assert {p.name for p in out.iterdir()} >= {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md"
+    }  # fmt: skip
+    model = AutoModelForMaskedLM.from_pretrained(out, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(out, split_special_tokens=False)
+    fill = pipeline("fill-mask", model=model, tokenizer=tokenizer)
+    assert len(fill("合肥[MASK]会议")) == 5
+    assert AutoModel.from_pretrained(out, dtype=torch.float32).config.vocab_size == 1024
+    frequencies = model.esm.rotary_embeddings.inv_freq
+    assert torch.equal(frequencies, build_network(NETWORK, 0).esm.rotary_embeddings.inv_freq)
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "512 tokens in 2 steps" in card
+    assert "| news | 70% |" in card
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_export_of_another_network_is_a_named_error(shards: Shards, tmp_path: Path) -> None:
+    Trainer(replace(RUN, max_tokens=256), shards, tmp_path / "run").run()
+    other = replace(RUN, network=replace(NETWORK, hidden=64))
+    with pytest.raises(HanspanError, match="the config that the run was made with"):
+        export_encoder(settings_of(shards, other), shards, tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_shipped_config_is_read_and_statutes_stay_small() -> None:
+    settings = load_settings(ROOT / "configs" / "pretrain.yaml", ["run.optim.lr=2e-3"])
+    assert settings.run.optim.lr == 0.002
+    weights = settings.run.weights
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights["laws"] <= 0.12
+    assert settings.run.network.vocab_size == settings.corpus.vocab_size
+    assert token_flops(settings.run) > 1e6
+
+
+def test_all_mistakes_of_a_config_come_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("corpus: {sources: [{name: a}], shards: s}\nrun: {optim: {lrr: 1}, seed: x}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    text = str(caught.value)
+    assert "run.optim.lrr: unknown key; did you mean lr?" in text
+    assert "run.seed: 'x' is not int" in text
+    assert "corpus.sources[0].weight: missing" in text
+    assert "folder: missing" in text
+    with pytest.raises(ConfigError, match="no config"):
+        load_settings(tmp_path / "none.yaml")
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/pretrain.py", ROOT / "configs/pretrain.yaml",
+         f"corpus.shards={tmp_path}", f"corpus.data={tmp_path / 'none'}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "HANSPAN_DATA=FOLDER" in done.stderr
+    assert "Traceback" not in done.stderr
