@@ -107,6 +107,7 @@ def label(
         if done is not None:
             return done
     reuse = None if fresh else find_reuse(output, rules_path(output), rule_set)
+    workers = 1 if rule_set.single else workers
     done_all = Done()
     with parts(output) as folder:
         pieces = cut(source, folder, max(1, workers))
@@ -132,7 +133,7 @@ def label(
         skipped=dict(done_all.skipped),
         seconds=round(time.perf_counter() - started, 2),
         megabytes=round(done_all.bytes / 1e6, 2),
-        notices=rule_set.notices,
+        notices=(*rule_set.notices, *rule_set.report()),
     )
     for name, row in meta["rules"].items():
         row["votes"] = done_all.by_rule[name]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hanspan.data import NONE
+from hanspan.errors import HanspanError
 from hanspan.rules.contract import RuleError, RuleInfo
 from hanspan.rules.finders import (
     Finder,
@@ -15,17 +16,26 @@ from hanspan.rules.finders import (
     TopicFinder,
     WordFinder,
 )
+from hanspan.rules.llm import LlmFinder
 from hanspan.rules.patterns import Matcher, alternation, fill
+from hanspan.rules.second import RepeatFinder, ShortFormFinder, SurnameFinder
 from hanspan.rules.source import read_words, resolve
 from hanspan.rules.spec import (
     ContextSpec,
+    JiebaSpec,
     KeywordsSpec,
     LexiconSpec,
+    LlmSpec,
     NegativeSpec,
     PatternSpec,
+    RepeatSpec,
+    ShortFormSpec,
     Spec,
+    SurnameSpec,
     TemplateSpec,
+    TransformersSpec,
 )
+from hanspan.rules.taggers import JiebaFinder, TransformersFinder
 
 Fragments = Callable[[str], "str | tuple[str, ...] | None"]
 
@@ -38,6 +48,7 @@ class Context:
         known: whether a word is a label of the set (or ENTITY or NONE).
         fragments: value of ``{{name}}`` or of a template's ``lexicon: name``.
         notices: filled with what the user should know.
+        labels: of the set.
     """
 
     def __init__(
@@ -46,8 +57,10 @@ class Context:
         known: Callable[[str], bool],
         fragments: Fragments,
         notices: list[str],
+        labels: Sequence[str] = (),
     ) -> None:
         self.base, self.known, self.fragments, self.notices = base, known, fragments, notices
+        self.labels = tuple(labels)
 
 
 def lexicon_entries(
@@ -176,6 +189,15 @@ def _keywords(spec: KeywordsSpec, info: RuleInfo, context: Context) -> TopicFind
     return KeywordFinder(info, spec, matchers(spec.patterns), matchers(spec.title_patterns))
 
 
+def _llm(spec: LlmSpec, info: RuleInfo, context: Context) -> Finder:
+    try:
+        return LlmFinder(info, spec, context.base)
+    except RuleError:
+        raise
+    except HanspanError as err:
+        raise RuleError(f"{info.where}: {err}") from None
+
+
 _BUILDERS: dict[type[Spec], Callable[[Any, RuleInfo, Context], Finder | TopicFinder]] = {
     LexiconSpec: _lexicon,
     PatternSpec: _pattern,
@@ -183,4 +205,10 @@ _BUILDERS: dict[type[Spec], Callable[[Any, RuleInfo, Context], Finder | TopicFin
     TemplateSpec: _template,
     NegativeSpec: _negative,
     KeywordsSpec: _keywords,
+    RepeatSpec: lambda spec, info, context: RepeatFinder(info, spec, context.labels),
+    ShortFormSpec: lambda spec, info, context: ShortFormFinder(info, spec, context.labels),
+    JiebaSpec: lambda spec, info, context: JiebaFinder(info, spec, context.base),
+    TransformersSpec: lambda spec, info, context: TransformersFinder(info, spec, context.base),
+    LlmSpec: _llm,
+    SurnameSpec: lambda spec, info, context: SurnameFinder(info, spec, context.labels),
 }

@@ -49,6 +49,7 @@ class Finder:
         words: word -> value, for the automaton; ``longer``: the words that veto.
         width, traditional: which view it reads.
         flat: whether of overlapping candidates only the leftmost-longest is a vote.
+        single: whether only one process may run it.
     """
 
     words: Mapping[str, Any] = {}
@@ -57,6 +58,7 @@ class Finder:
     traditional = False
     borders: Borders | None = None
     flat = False
+    single = False
     number = -1
 
     def __init__(self, info: RuleInfo) -> None:
@@ -65,6 +67,10 @@ class Finder:
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         """(start, end, label) or (start, end, label, score)."""
         raise NotImplementedError
+
+    def report(self) -> list[str]:
+        """What the user should know after a run."""
+        return []
 
     def find(
         self, scene: Scene, vetoed: Callable[[int, int, str, str], None] | None = None

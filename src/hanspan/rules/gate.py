@@ -7,16 +7,18 @@ the whole text, or not at all. This changes no match.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hanspan.rules.literals import UNBOUNDED, needs
+from hanspan.rules.literals import UNBOUNDED, cost, needs
 
 if TYPE_CHECKING:
     from hanspan.rules.patterns import Matcher
 
 _WIDEST = 200  # characters; wider windows would cover most texts
-_MOST_ATOMS = 400  # more strings than these are likely to occur everywhere
+_TOO_FREQUENT = 200.0  # in a thousand characters
+_FOUR_BYTES = re.compile(b"[\xf0-\xf4]")
 
 Windows = dict[int, list[int]]
 """Number of a pattern -> low, high, low, high, ... in bytes, in order and apart."""
@@ -31,16 +33,17 @@ class Gate:
     """
 
     def __init__(self, matchers: Sequence[Matcher], first: int = 0) -> None:
-        targets: dict[str, list[tuple[int, int]]] = {}
+        targets: dict[str, list[tuple[int, int, int]]] = {}
         self.always: list[int] = []
         for number, matcher in enumerate(matchers, first):
-            need = needs(matcher.pattern) if matcher.bytes else None
-            if need is None or need.atoms is None or len(need.atoms) > _MOST_ATOMS:
+            need = needs(matcher.pattern).atoms if matcher.bytes else None
+            if need is None or cost(need.strings) > _TOO_FREQUENT:
                 self.always.append(number)
                 continue
-            reach = UNBOUNDED if need.longest > _WIDEST else need.longest
-            for atom in need.atoms:
-                targets.setdefault(atom, []).append((number, reach * 4))
+            wide = need.before + need.after > _WIDEST
+            before, after = (UNBOUNDED, UNBOUNDED) if wide else (need.before, need.after)
+            for atom in need.strings:
+                targets.setdefault(atom, []).append((number, before, after))
         self._targets = [*targets.values()]
         self._automaton = _bytes_automaton([*targets]) if targets else None
 
@@ -52,18 +55,22 @@ class Gate:
         if self._automaton is None:
             return
         targets = self._targets
+        unit = 4 if _FOUR_BYTES.search(data) else 3  # most bytes of a character
         for i, start, end in self._automaton.find_matches_as_indexes(data, overlapping=True):
-            for number, reach in targets[i]:
+            for number, before, after in targets[i]:
+                low, high = start - before * unit, end + after * unit
+                if high > size:
+                    high = size
                 seen = out.get(number)
                 if seen is None:
-                    out[number] = [max(0, start - reach), min(size, end + reach)]
-                elif start - reach <= seen[-1]:
-                    if end + reach > seen[-1]:
-                        seen[-1] = min(size, end + reach)
-                    if start - reach < seen[-2]:
-                        _merge(seen, max(0, start - reach))
+                    out[number] = [low if low > 0 else 0, high]
+                elif low <= seen[-1]:
+                    if high > seen[-1]:
+                        seen[-1] = high
+                    if low < seen[-2]:
+                        _merge(seen, max(0, low))
                 else:
-                    seen += (start - reach, min(size, end + reach))
+                    seen += (low, high)
 
 
 def _merge(seen: list[int], low: int) -> None:

@@ -14,6 +14,8 @@ MAX_CHARS = 64  # a class of more characters says nothing
 UNBOUNDED = 1 << 20
 
 _DIGITS = frozenset("0123456789")
+_EVERYWHERE = frozenset("，。的、")
+_FREQUENT = frozenset("一是在了和有国中人上大为年不发会业这地生以到新成个时行来0123456789“”\n ")
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "a": "\a"}
 
 
@@ -22,18 +24,42 @@ class _Unknown(Exception):
 
 
 @dataclass(frozen=True)
+class Atoms:
+    """Strings of which every match contains one.
+
+    Attributes:
+        strings: never empty, none of them empty.
+        before: most characters of a match that can stand before the string.
+        after: ... behind it.
+    """
+
+    strings: frozenset[str]
+    before: int = 0
+    after: int = 0
+
+    def inside(self, before: int, after: int) -> Atoms:
+        """The same, seen from a larger pattern."""
+        return Atoms(self.strings, _add(self.before, before), _add(self.after, after))
+
+
+@dataclass(frozen=True)
 class Need:
     """What is known of a pattern.
 
     Attributes:
         exact: all strings that it can match, where they are few; else None.
-        atoms: every match contains one of these; None where nothing is known.
+        atoms: None where nothing is known.
         longest: most characters of a match.
     """
 
     exact: frozenset[str] | None
-    atoms: frozenset[str] | None
+    atoms: Atoms | None
     longest: int
+
+    @property
+    def best(self) -> Atoms | None:
+        """Its atoms, or its exact strings as such, whichever are rarer."""
+        return _better(_atoms(self.exact), self.atoms)
 
 
 _EMPTY = Need(frozenset({""}), None, 0)
@@ -57,32 +83,82 @@ def needs(pattern: str) -> Need:
             raise _Unknown
     except (_Unknown, IndexError, ValueError, RecursionError):
         return Need(None, None, UNBOUNDED)
-    atoms = _better(_atoms(need.exact), need.atoms)
-    return Need(need.exact, None if atoms is None else _shortest(atoms), need.longest)
+    best = need.best
+    return Need(need.exact, None if best is None else _shortest(best), need.longest)
 
 
-def _atoms(exact: frozenset[str] | None) -> frozenset[str] | None:
-    return None if not exact or "" in exact else exact
+def _add(one: int, two: int) -> int:
+    return min(UNBOUNDED, one + two)
 
 
-def _better(one: frozenset[str] | None, two: frozenset[str] | None) -> frozenset[str] | None:
+def _atoms(exact: frozenset[str] | None) -> Atoms | None:
+    return None if not exact or "" in exact else Atoms(exact)
+
+
+def _better(one: Atoms | None, two: Atoms | None) -> Atoms | None:
     if one is None or two is None:
         return two if one is None else one
-
-    def rank(atoms: frozenset[str]) -> tuple[int, int]:
-        return -min(3, min(map(len, atoms))), len(atoms)
-
-    return min(one, two, key=rank)
+    return min(one, two, key=lambda atoms: cost(atoms.strings))
 
 
-def _shortest(atoms: frozenset[str]) -> frozenset[str]:
+def cost(atoms: frozenset[str]) -> float:
+    """How often one of the strings is likely to occur in a thousand characters."""
+    return sum(
+        (40.0 if atom in _EVERYWHERE else 8.0 if atom in _FREQUENT else 1.0)
+        if len(atom) == 1
+        else 0.1 ** (len(atom) - 1)
+        for atom in atoms
+    )
+
+
+def _shortest(atoms: Atoms) -> Atoms:
     """Without those that contain another."""
     kept: set[str] = set()
-    for atom in sorted(atoms, key=len):
+    lengths = [len(atom) for atom in atoms.strings]
+    slack = max(lengths) - min(lengths)
+    for atom in sorted(atoms.strings, key=len):
         parts = {atom[i:j] for i in range(len(atom)) for j in range(i + 1, len(atom) + 1)}
         if not parts & kept:
             kept.add(atom)
-    return frozenset(kept)
+    return Atoms(frozenset(kept), _add(atoms.before, slack), _add(atoms.after, slack))
+
+
+class Run:
+    """All strings that the last few parts of a row can make, multiplied out.
+
+    Attributes:
+        strings: which.
+        begin: most characters of the row before them.
+    """
+
+    def __init__(self, begin: int = 0) -> None:
+        self.strings: frozenset[str] = frozenset({""})
+        self.begin = begin
+        self._last: frozenset[str] = frozenset()
+        self._last_begin = begin
+
+    def grow(self, part: Need, begin: int) -> bool:
+        """Join a part to it; False where it is not exact or the strings would be too many."""
+        if part.exact is None or len(self.strings) * len(part.exact) > MAX_STRINGS:
+            return False
+        self.strings = frozenset(a + b for a in self.strings for b in part.exact)
+        self._last, self._last_begin = part.exact, begin
+        return True
+
+    def needs(self, end: int) -> list[tuple[Atoms, int]]:
+        """What it says of the row."""
+        atoms = _atoms(self.strings)
+        return [] if atoms is None else [(atoms.inside(self.begin, 0), end)]
+
+    def restart(self, exact: frozenset[str], begin: int) -> Run:
+        """A run of the last part and one more, or of that one alone."""
+        run = Run(begin)
+        run.strings = exact
+        if 0 < len(self._last) * len(exact) <= MAX_STRINGS:
+            run.begin = self._last_begin
+            run.strings = frozenset(a + b for a in self._last for b in exact)
+        run._last, run._last_begin = exact, begin
+        return run
 
 
 class _Reader:
@@ -113,12 +189,19 @@ class _Reader:
         if len(branches) == 1:
             return branches[0]
         exact: frozenset[str] | None = frozenset()
-        atoms: frozenset[str] | None = frozenset()
+        atoms = branches[0].best
         for branch in branches:
             exact = None if exact is None or branch.exact is None else exact | branch.exact
-            own = _better(_atoms(branch.exact), branch.atoms)
-            atoms = None if atoms is None or own is None else atoms | own
-        if atoms is not None and len(atoms) > MAX_ATOMS:
+            own = branch.best
+            if atoms is None or own is None:
+                atoms = None
+            else:
+                atoms = Atoms(
+                    atoms.strings | own.strings,
+                    max(atoms.before, own.before),
+                    max(atoms.after, own.after),
+                )
+        if atoms is not None and len(atoms.strings) > MAX_ATOMS:
             atoms = None
         if exact is not None and len(exact) > MAX_ATOMS:
             exact = None
@@ -126,31 +209,28 @@ class _Reader:
 
     def row(self) -> Need:
         """Parts that follow each other."""
-        run: frozenset[str] = frozenset({""})
-        last: frozenset[str] = frozenset()  # the part before this one, where exact
-        whole, best, longest = True, None, 0
+        run = Run()
+        seen: list[tuple[Atoms, int]] = []  # what is needed, and characters up to its end
+        whole, longest = True, 0
         while self.position < len(self.pattern) and self.peek() not in "|)":
             part = self.repeated()
-            longest = min(UNBOUNDED, longest + part.longest)
-            if part.exact is not None and len(run) * len(part.exact) <= MAX_STRINGS:
-                run = frozenset(a + b for a in run for b in part.exact)
-                last = part.exact
+            begin, longest = longest, _add(longest, part.longest)
+            if run.grow(part, begin):
                 continue
-            best = _better(best, _better(_atoms(run), part.atoms))
+            seen += run.needs(begin)
             if part.exact is None:
-                whole, run, last = False, frozenset({""}), frozenset()
-            elif run == {""}:  # one large part is still exact as long as nothing else follows
-                run = last = part.exact
+                whole = False
+                if part.atoms is not None:
+                    seen.append((part.atoms.inside(begin, 0), longest))
+                run = Run(longest)
             else:
-                best = _better(best, _atoms(part.exact))
-                both = len(last) * len(part.exact)
-                run = part.exact
-                if 0 < both <= MAX_STRINGS:
-                    run = frozenset(a + b for a in last for b in part.exact)
-                whole, last = False, part.exact
-        if whole:
-            return Need(run, best, longest)
-        return Need(None, _better(best, _atoms(run)), longest)
+                whole = whole and run.strings == {""}
+                run = run.restart(part.exact, begin)
+        seen += run.needs(longest)
+        best: Atoms | None = None
+        for atoms, end in seen:
+            best = _better(best, atoms.inside(0, longest - end if longest < UNBOUNDED else longest))
+        return Need(run.strings if whole else None, best, longest)
 
     def repeated(self) -> Need:
         """A part with its repeat."""
@@ -165,7 +245,9 @@ class _Reader:
             elif low == 0:
                 part = Need(None, None, longest)
             elif (low, high) != (1, 1):
-                part = Need(None, _better(_atoms(part.exact), part.atoms), longest)
+                other = _add(longest, -part.longest)
+                best = part.best
+                part = Need(None, best and best.inside(other, other), longest)
 
     def count(self) -> tuple[int, int]:
         """The repeat at this place; (-1, -1) when there is none."""

@@ -161,9 +161,10 @@ class _Loading:
         finders: list[Finder] = []
         topic_finders: list[TopicFinder] = []
         hashes: dict[str, str] = {}
-        for spec, raw in self.specs.values():
+        for spec, raw in sorted(self.specs.values(), key=lambda item: item[0].second_pass):
             info = _info(spec, raw)
-            context = Context(raw.source.path.parent, self.known, self.fragments, self.notices)
+            base = raw.source.path.parent
+            context = Context(base, self.known, self.fragments, self.notices, self._labels(finders))
             try:
                 made = build(spec, info, context)
                 made.info = replace(info, labels=_labels(made, spec))
@@ -185,6 +186,11 @@ class _Loading:
             else:
                 finders.append(FunctionFinder(rule, rule.info))
         return finders, topic_finders, hashes
+
+    def _labels(self, finders: list[Finder]) -> tuple[str, ...]:
+        """Labels of the set, or where it names none, of the rules so far."""
+        seen = dict.fromkeys(label for finder in finders for label in finder.info.labels)
+        return self.labels or tuple(label for label in seen if label not in (ENTITY, NONE))
 
     def _raw(self) -> Iterator[RawRule]:
         for raw in self.gathered.rules.values():
@@ -232,7 +238,7 @@ def _info(spec: Spec, raw: RawRule) -> RuleInfo:
         spec.group,
         spec.priority,
         spec.weight,
-        getattr(spec, "pass_", ""),
+        "votes" if spec.second_pass else "",
         spec.yes,
         spec.no,
         str(raw.source.path),

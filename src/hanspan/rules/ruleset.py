@@ -123,6 +123,15 @@ class RuleSet:
         return load_rules, (self.origin,)
 
     @property
+    def single(self) -> bool:
+        """Whether only one process may run it."""
+        return any(finder.single for finder in self.finders)
+
+    def report(self) -> list[str]:
+        """What the user should know after a run."""
+        return [line for finder in self.finders for line in finder.report()]
+
+    @property
     def version(self) -> str:
         """Hash of all that the votes depend on; empty where a rule has no hash."""
         if len(self.hashes) < len(self):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -31,6 +31,7 @@ class Spec(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    second_pass: ClassVar[bool] = False
 
     kind: str
     group: str = ""
@@ -173,6 +174,105 @@ class KeywordsSpec(Spec):
     traditional: bool = True
 
 
+class RepeatSpec(Matching):
+    """Second pass: the majority label of a string, wherever else it stands in the document.
+
+    ``min_votes``: weight of its votes in all; ``min_share``: of them for the majority label.
+    """
+
+    second_pass: ClassVar[bool] = True
+
+    kind: Literal["repeat"]
+    labels: Words = ()
+    min_votes: Annotated[float, Field(gt=0)] = 1.0
+    min_share: Annotated[float, Field(gt=0, le=1)] = 0.6
+    min_length: Annotated[int, Field(ge=0)] = 2
+
+
+class ShortFormSpec(Matching):
+    """Second pass: 某某公司（以下简称“某公司”）, there and in the rest of the document."""
+
+    second_pass: ClassVar[bool] = True
+
+    kind: Literal["short_form"]
+    labels: Words = ()
+
+
+class SurnameSpec(Matching):
+    """Second pass: a surname before a title or form of address, after the full name.
+
+    ``followed_by``: what must stand behind it. ``compound``: surnames of two characters.
+    """
+
+    second_pass: ClassVar[bool] = True
+
+    kind: Literal["surname"]
+    labels: Annotated[Words, Field(min_length=1, max_length=1)] = ("PER",)
+    followed_by: Words = (
+        "先生", "女士", "某", "老师", "教授", "博士", "院士", "书记", "主席", "主任", "市长",
+        "省长", "县长", "局长", "部长", "厅长", "院长", "校长", "总", "董事长", "医生", "老",
+    )  # fmt: skip
+    compound: Words = (
+        "欧阳", "司马", "上官", "诸葛", "东方", "皇甫", "尉迟", "公孙", "令狐", "慕容", "司徒",
+        "夏侯", "端木", "百里", "南宫", "长孙", "宇文",
+    )  # fmt: skip
+
+
+class JiebaSpec(Matching):
+    """jieba's part-of-speech tagger; needs ``hanspan[taggers]``. Slow: 0.06 M characters/s.
+
+    ``map``: jieba's tag -> label. ``dictionary``: user dictionaries in jieba's format.
+    """
+
+    kind: Literal["jieba"]
+    map: Annotated[dict[str, str], Field(min_length=1)] = {
+        "nr": "PER", "ns": "LOC", "nt": "ORG",
+    }  # fmt: skip
+    dictionary: Words = ()
+    hmm: bool = True
+    min_length: Annotated[int, Field(ge=0)] = 2
+
+
+class TransformersSpec(Matching):
+    """A token-classification model; needs ``hanspan[train]``.
+
+    ``model``: folder (relative to the rule file) or Hub id. ``map``: its types -> labels.
+    ``window``: characters that are tagged at once.
+    """
+
+    kind: Literal["transformers"]
+    model: str
+    map: Annotated[dict[str, str], Field(min_length=1)]
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+    window: Annotated[int, Field(ge=8)] = 400
+    batch_size: Annotated[int, Field(ge=1)] = 8
+
+
+class LlmSpec(Matching):
+    """A language model behind an OpenAI-compatible endpoint; off unless ``enabled: true``.
+
+    ``url``: up to ``/v1``. ``labels``: label -> what it is, in words. ``examples``: sentences
+    with ``[[span|LABEL]]``. ``key_env``: name of the environment variable that holds the key.
+    ``max_calls``, ``max_characters``: budget of one run, prompts included. ``cache``: folder of
+    the answers. ``wait``: seconds before the first retry, doubled each time.
+    """
+
+    kind: Literal["llm"]
+    enabled: bool = False
+    url: str
+    model: str
+    labels: Annotated[dict[str, str], Field(min_length=1)]
+    examples: Words = ()
+    key_env: str = "HANSPAN_LLM_KEY"
+    max_calls: Annotated[int, Field(ge=0)] = 200
+    max_characters: Annotated[int, Field(ge=0)] = 200_000
+    window: Annotated[int, Field(ge=16)] = 600
+    retries: Annotated[int, Field(ge=0)] = 3
+    timeout: Annotated[float, Field(gt=0)] = 60.0
+    wait: Annotated[float, Field(ge=0)] = 1.0
+    cache: str = ""
+
+
 KINDS: dict[str, type[Spec]] = {
     "lexicon": LexiconSpec,
     "pattern": PatternSpec,
@@ -180,5 +280,11 @@ KINDS: dict[str, type[Spec]] = {
     "template": TemplateSpec,
     "keywords": KeywordsSpec,
     "negative": NegativeSpec,
+    "repeat": RepeatSpec,
+    "short_form": ShortFormSpec,
+    "surname": SurnameSpec,
+    "jieba": JiebaSpec,
+    "transformers": TransformersSpec,
+    "llm": LlmSpec,
 }
 """Every kind by its name."""
