@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,23 +170,41 @@ def test_rules_on_and_only_and_their_provenance() -> None:
 spans_of = st.builds(
     lambda start, size, label, score: Span(start, start + size, label, score, f"rule:{label}"),
     st.integers(0, 12), st.integers(1, 6), st.sampled_from(["A", "B", "NONE", "ENTITY"]),
-    st.sampled_from([0.2, 0.9]),
+    st.sampled_from([0.2, 0.5, 0.9, 1.0]),
 )  # fmt: skip
 
 
 @given(st.lists(spans_of, max_size=8), st.lists(spans_of, max_size=6))
-def test_merge_is_flat_ordered_and_no_rule_is_overruled(votes: list, model: list) -> None:
+def test_merge_is_flat_ordered_and_fair(votes: list[Span], model: list[Span]) -> None:
     flat: list[Span] = []
     for span in model:
         if span.label in "AB" and not any(span.overlaps(other) for other in flat):
-            flat.append(span)
+            flat.append(replace(span, source="model"))
     merged = merge(flat, votes)
     for a, b in itertools.pairwise(merged):
         assert a.end <= b.start
     assert not {s.label for s in merged} & {"NONE", "ENTITY"}
-    for span in flat:  # a model span goes only where a rule spoke
-        if not any(span.overlaps(vote) for vote in votes if vote.label != "ENTITY"):
-            assert span in merged
+    loud = [vote for vote in votes if vote.label != "ENTITY"]
+    for span in flat:  # a model span goes only where a rule as sure spoke
+        rivals = [v for v in loud if span.overlaps(v) and v.score >= span.score]
+        if not rivals:
+            assert any(triple(s) == triple(span) for s in merged)
+    for vote in loud:  # and a rule of full weight only for another of full weight
+        others = [v for v in loud if v != vote and v.overlaps(vote) and v.score == 1.0]
+        if vote.score == 1.0 and not others and vote.label != "NONE":
+            assert any(triple(s) == triple(vote) for s in merged)
+
+
+def triple(span: Span) -> tuple[int, int, str]:
+    return span.start, span.end, span.label
+
+
+def test_a_weak_rule_does_not_overrule_a_sure_model() -> None:
+    sure, weak = Span(0, 3, "PER", 0.95, "model"), Span(1, 4, "LOC", 0.6, "rule:weak")
+    assert merge([sure], [weak]) == (sure,)
+    assert merge([replace(sure, score=0.5)], [weak]) == (weak,)
+    nothing = Span(0, 2, "NONE", 1.0, "rule:no")
+    assert merge([sure], [nothing]) == ()
 
 
 # predict

@@ -1,7 +1,7 @@
 """The model's spans and the votes of rules, put together at inference.
 
-A rule says what its user wants, so its span wins over the model's that it overlaps; who found a
-span stays readable in its ``source``: ``model``, ``rule:a+rule:b``, or both joined by ``+``.
+Who found a span stays readable in its ``source``: ``model``, ``rule:a+rule:b``, or both joined
+by ``+``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from hanspan.data import ENTITY, NONE, Span
 def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:
     """Flat spans from both.
 
-    Votes of equal borders and label join their sources. Among overlapping votes the longer wins,
-    then the one with the higher score, then the one that starts first. A model span with the
-    borders and label of a vote is kept once with both sources; one that overlaps a vote is
-    dropped. A vote ``NONE`` removes model spans inside or across it; ``ENTITY`` votes do nothing.
+    Votes of equal borders and label join their sources, and so does a model span with one of
+    them. What overlaps is settled by score, then for the rules, then for the longer span: a rule
+    of weight 1 (a user's own lexicon) always has its way, a weaker one only where the model is
+    less sure than its weight. A vote ``NONE`` that wins leaves its place empty; ``ENTITY`` votes
+    do nothing.
 
     Args:
         model: flat spans.
@@ -28,27 +29,26 @@ def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:
         Spans in the order of the text.
     """
     joined: dict[tuple[int, int, str], Span] = {}
-    for span in votes:
+    by_model = {(span.start, span.end, span.label) for span in model}
+    for span in (*model, *votes):
         key = (span.start, span.end, span.label)
         seen = joined.get(key)
-        if seen is None:
+        if seen is not None:
+            sources = dict.fromkeys([*seen.source.split("+"), *span.source.split("+")])
+            score = max(seen.score, span.score)
+            joined[key] = replace(seen, score=score, source="+".join(filter(None, sources)))
+            if key in by_model:
+                by_model.discard(key)
+        elif span.label != ENTITY:
             joined[key] = span
-            continue
-        sources = dict.fromkeys([*seen.source.split("+"), *span.source.split("+")])
-        score = max(seen.score, span.score)
-        joined[key] = replace(seen, score=score, source="+".join(filter(None, sources)))
+
+    def rank(item: tuple[tuple[int, int, str], Span]) -> tuple[float, bool, int, int, str]:
+        key, span = item
+        return -span.score, key in by_model, span.start - span.end, span.start, span.label
+
     taken: list[Span] = []
-    order = sorted(joined.values(), key=lambda s: (s.start - s.end, -s.score, s.start, s.label))
-    for span in order:
-        if span.label != ENTITY and not any(span.overlaps(other) for other in taken):
+    for _, span in sorted(joined.items(), key=rank):
+        if not any(span.overlaps(other) for other in taken):
             taken.append(span)
-    same = {(span.start, span.end, span.label): span for span in taken}
-    out = [span for span in taken if span.label != NONE]
-    for span in model:
-        vote = same.get((span.start, span.end, span.label))
-        if vote is not None:
-            both = "+".join(filter(None, [span.source, vote.source]))
-            out[out.index(vote)] = replace(vote, score=max(vote.score, span.score), source=both)
-        elif not any(span.overlaps(other) for other in taken):
-            out.append(span)
-    return tuple(sorted(out, key=lambda span: span.start))
+    kept = [span for span in taken if span.label != NONE]
+    return tuple(sorted(kept, key=lambda span: span.start))
