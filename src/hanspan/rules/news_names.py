@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ahocorasick_rs import AhoCorasick, MatchKind
+
 from hanspan.data import Document
 from hanspan.rules import rule
-from hanspan.rules.news_words import endings, words
+from hanspan.rules.news_words import WORDS, endings, words
+from hanspan.rules.source import read_words
 
 _STOP = frozenset(
     "的了在是不这那哪些我你他她它们个就都很也还被把让给对与或及但而且则即吗呢吧啊么什怎谁每将已曾从到着过去来往说称问做"
@@ -36,35 +39,18 @@ _VERBS = re.compile(
     "国有|私营|外资|合资|上市|相关|有关|其中|目前|今天|昨天|近日|日前|记者|同志|先生|女士|教授|博士|院士|主任|主席|院长|会长|校长|"
     "董事长|总裁|经理|书记|部长|局长|委员|代表|专家|学者|学生|老师|球员|前锋|后卫|中场|门将|主帅|主教练|队员|冠军|亚军)"
 )
-_COM = (
-    "(?:股份|责任)?有限责任公司|股份有限公司|集团有限公司|控股有限公司|有限公司|集团公司|股份公司|总公司|"
-    "(?:证券|保险|基金|信托|期货|航空|汽车|石油|电力|烟草|软件|网络|科技|传媒|影业|电影|唱片|娱乐|制药|药业|化工|钢铁|矿业|"
-    "能源|电子|通信|电信|移动|物流|快递|铁路|航运|轮船|投资|资产管理|房地产|地产|置业|建筑|建设|工程|食品|饮料|啤酒|乳业|"
-    "纺织|服装|家电|电器|机械|重工|租赁|担保|典当|出版|旅游|酒店|餐饮|贸易|进出口|经纪|咨询|会计|广告|教育|游戏)公司|"
-    "(?:农村)?商业银行|村镇银行|农商行|信用联社|银行(?!业|卡|家|间|存|贷|股|化|体系|等|系统|账|信|业务|员工|转|工作|理财|板块|利|监)|"
-    "集团(?!军|化|内|总|诈骗|犯罪|式|成员|股份|控股|有限|公司)|证券(?!市场|业|法|交易|投资|监|从业|账|类|化|代|公司|时报|日报|报|股份|有限)|"
-    "影业|药业|股份(?!制|有限|的|转让|回购|占|比例|公司|合作|数|总|质押|减持|增持|上市|，占)|控股(?!股东|权|的|子|企业|公司|有限|集团|比例|或)|"
-    "会计师事务所|律师事务所|大酒店|百货|药房|钢铁厂|机械厂|制药厂|化工厂|纺织厂|汽车厂|电厂"
-)
-_ORG = (
-    "职业技术学院|职业学院|大学(?!生|城|毕业|本科|教|学历|期间|时代|里|路)|学院(?!派|路|里)|师范学校|党校|中学(?!生)|小学(?!生)|"
-    "幼儿园|实验学校|研究院|研究所|研究中心|研究会|科学院|设计院|实验室|协会|学会|联合会|商会|总会|基金会|促进会|联谊会|妇联|"
-    "工商联|侨联|文联|作协|科协|残联|消协|足协|红十字会|委员会|组委会|奥委会|联盟(?!国|成员)|总工会|医院|卫生院|疾控中心|"
-    "出版社|杂志社|报社|通讯社|电视台|广播电台|日报|晚报|晨报|早报|周刊|都市报|商报|卫视|艺术团|歌舞团|歌剧院|话剧院|"
-    "京剧院|交响乐团|乐团|剧团|合唱团|芭蕾舞团|杂技团|俱乐部|足球队|篮球队|排球队|国家队|医疗队|救援队|考古队|科考队|"
-    "图书馆|博物院|档案馆|交易所|"
-    "(?:共和|民主|社会|人民|自由|保守|工|独立|进步|正义|联合|革命|劳动|国民|社会主义|基督教民主|左翼|绿|公民|统一|联盟|民族|"
-    "发展|人民力量|新|自民|大)党(?!员|中|政|派|组|委|章|性|支|籍|史|校|建|内|纪|的|课|和国)|"
-    "女足|女排|男篮|女篮|男足|国奥队|队(?!员|长|伍|友|列|形|医|里|内)"
-)
-_HEAD = re.compile(rf"(?P<COM>{_COM})|(?P<ORG>{_ORG})")
+_HEADS: dict[str, tuple[str, tuple[str, ...]]] = {}
+for _, _row in read_words(WORDS / "heads.txt"):
+    _label, _head, *_stops = _row.split("\t")
+    _HEADS[_head] = (_label, tuple(_stops[0].split()) if _stops else ())
+_FIND_HEAD = AhoCorasick(list(_HEADS), matchkind=MatchKind.LeftmostLongest)
+_HEAD_LIST = list(_HEADS.items())
 _TAIL = re.compile(
     "[\u4e00-\u9fff（）]{0,10}?(?:研究院|学院|研究所|研究生院|研究中心|研究会|附属[\u4e00-\u9fff]{0,4}医院|附属中学|"
     "分行|支行|营业部|分公司|研究室|经济系|新闻系|中文系|历史系|法学系|分校|实验室)"
 )
 _SAFE = frozenset(
-    "大学 学院 研究院 研究所 协会 学会 基金会 联合会 商会 促进会 出版社 实验室 研究会 研究中心 俱乐部 医院 中学 小学 "
-    "通讯社 电视台 足球队 篮球队".split()
+    ["大学", "学院", "研究院", "研究所", "协会", "学会", "基金会", "联合会", "商会", "促进会", "出版社", "实验室", "研究会", "研究中心", "俱乐部", "医院", "中学", "小学", "通讯社", "电视台", "足球队", "篮球队"]
 )
 _PLACES = words("provinces") | words("cities") | words("countries") | words("places_world")
 _ABROAD = words("countries") - {"中国", "香港", "澳门", "美国"}
@@ -80,6 +66,9 @@ _GENERIC = re.compile(
     "少数|多数|左翼|右翼|中间|极右|民族|区域|自治|双|单|非|微|超级|连锁|便利|农产品|批发|零售|仓储|生鲜|大中型|五星级|星级|"
     "快捷|经济型|商务|度假|豪华|高档|连带)+$"
 )
+
+
+_TROOPS = frozenset(["部队", "军队", "舰队", "大队", "支队", "排队", "车队", "团队", "列队", "连队"])
 
 
 def _left(text: str, end: int, limit: int, stop: frozenset[str]) -> int:
@@ -117,14 +106,13 @@ def _begin(text: str, start: int, head: int) -> tuple[int, bool]:
     return start, False
 
 
-def _spans(document: Document, label: str) -> Iterator[tuple[int, int]]:
+def _spans(document: Document) -> Iterator[tuple[int, int, str]]:
     text = document.text
-    for match in _HEAD.finditer(text):
-        if match.lastgroup != label:
+    for number, head, end in _FIND_HEAD.find_matches_as_indexes(text):
+        word, (label, stops) = _HEAD_LIST[number]
+        if stops and text.startswith(stops, end):
             continue
-        head, end = match.span()
-        word = match[0]
-        long_head = word.endswith("有限公司") or word.endswith("责任公司")
+        long_head = word.endswith(("有限公司", "责任公司"))
         edge = _left(text, head, 24, _HARD if long_head else _STOP)
         start, placed = _begin(text, edge, head)
         core = text[start:head]
@@ -135,25 +123,17 @@ def _spans(document: Document, label: str) -> Iterator[tuple[int, int]]:
         tail = _TAIL.match(text, end) if len(word) > 1 else None
         if tail and not any(char in _STOP for char in tail[0]):
             end = tail.end()
-        yield start, end
+        yield start, end, label
 
 
-@rule("company_by_head", labels=["COM"], group="companies_by_head", weight=0.8,
-      yes=["合肥市政协委员、[[合肥博鑫医学基因检测有限公司]]董事长", "就职于[[山西证券股份有限公司]]"],
-      no=["一家大型国有企业集团", "商业银行"])  # fmt: skip
-def company_by_head(document: Document) -> Iterator[tuple[int, int]]:
-    """Companies by their last word."""
-    yield from _spans(document, "COM")
-
-
-@rule("organisation_by_head", labels=["ORG"], group="organisations_by_head", weight=0.8,
-      yes=["[[南京财经大学]]教授", "[[中国篮球协会]]以及"], no=["行业协会负责人", "一所高等学校"])  # fmt: skip
-def organisation_by_head(document: Document) -> Iterator[tuple[int, int]]:
-    """Schools, associations, institutes, media, teams by their last word."""
+@rule("named_by_head", labels=["COM", "ORG"], group="named_by_head", weight=0.8,
+      yes=["合肥市政协委员、[[合肥博鑫医学基因检测有限公司|COM]]董事长", "就职于[[山西证券股份有限公司|COM]]",
+           "[[南京财经大学|ORG]]教授", "[[中国篮球协会|ORG]]以及"],
+      no=["一家大型国有企业集团", "商业银行", "行业协会负责人", "一所高等学校"])  # fmt: skip
+def named_by_head(document: Document) -> Iterator[tuple[int, int, str]]:
+    """Companies, schools, associations, institutes, media, teams by their last word."""
     text = document.text
-    for start, end in _spans(document, "ORG"):
-        if text[end - 1] == "队" and endings(
-            frozenset(["部队", "军队", "舰队", "大队"]), text, end
-        ):
+    for start, end, label in _spans(document):
+        if text[end - 1] == "队" and endings(_TROOPS, text, end):
             continue
-        yield start, end
+        yield start, end, label

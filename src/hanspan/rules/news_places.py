@@ -25,8 +25,9 @@ _PAIRS = (
     "英美(?!国)|法德(?!国)|德法(?!国|律)|英法(?!国|律)|英德(?!国|市)|沪苏|沪浙|苏浙|川渝|沪宁|京津(?!冀)|京沪(?!高|铁)|京津(?=两)|"
     "粤港(?!澳)|粤澳|港澳(?=两|同|地)|闽台|鄂豫皖|陕甘宁|云贵川"
 )
-_PAIR = re.compile(rf"(?<![其当集高初年月心空途之程手水掌眼市工华国家从人发民])(?:{_PAIRS})")
-_RUN = re.compile("(?<![其当集国家人])[中美俄日韩朝英法德印澳欧]{3,5}(?![国洲文语军])")
+_PAIR = re.compile(_PAIRS)
+_NOT_BEFORE_PAIR = frozenset("其当集高初年月心空途之程手水掌眼市工华国家从人发民")
+_RUN = re.compile("[中美俄日韩朝英法德印澳欧]{3,5}(?![国洲文语军])")
 _WORDS_IN_RUN = re.compile(
     "中国|美国|日本|英国|法国|德国|韩国|朝鲜|印度|欧美|中日报|中英文|法中|欧洲"
 )
@@ -39,16 +40,22 @@ _ONE = re.compile(
 _BAD_LEFT = frozenset("今昨明每当同近平节假完优审唯赞壮华精最更香时生次连半")
 
 
+def _clear(text: str, start: int) -> bool:
+    return not start or text[start - 1] not in _NOT_BEFORE_PAIR
+
+
 @rule("country_letters", labels=["LOC"], group="place_letters", weight=0.9,
       yes=["[[中]][[蒙]]关系必将", "[[美]][[日]][[韩]]还将演习"], no=["其中美国", "中法院"])  # fmt: skip
 def country_letters(document: Document) -> Iterator[tuple[int, int]]:
     """Pairs and runs of characters that stand for countries, each on its own."""
     text = document.text
     for match in _RUN.finditer(text):
-        if not _WORDS_IN_RUN.search(match[0]):
+        if _clear(text, match.start()) and not _WORDS_IN_RUN.search(match[0]):
             for at in range(*match.span()):
                 yield at, at + 1
     for match in _PAIR.finditer(text):
+        if not _clear(text, match.start()):
+            continue
         for at in range(*match.span()):
             yield at, at + 1
 
