@@ -9,13 +9,7 @@ from typing import Any
 from hanspan.data import NONE
 from hanspan.errors import HanspanError
 from hanspan.rules.contract import RuleError, RuleInfo
-from hanspan.rules.finders import (
-    Finder,
-    KeywordFinder,
-    PatternFinder,
-    TopicFinder,
-    WordFinder,
-)
+from hanspan.rules.finders import Finder, PatternFinder, WordFinder
 from hanspan.rules.llm import LlmFinder
 from hanspan.rules.patterns import Matcher, alternation, fill
 from hanspan.rules.second import RepeatFinder, ShortFormFinder, SurnameFinder
@@ -36,6 +30,7 @@ from hanspan.rules.spec import (
     TransformersSpec,
 )
 from hanspan.rules.taggers import JiebaFinder, TransformersFinder
+from hanspan.rules.topic import KeywordFinder, TopicFinder
 
 Fragments = Callable[[str], "str | tuple[str, ...] | None"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from hanspan.data import Document, Span
 from hanspan.rules.borders import Borders
-from hanspan.rules.contract import FunctionRule, RuleError, RuleInfo, TopicVote
+from hanspan.rules.contract import RuleError, RuleInfo
 from hanspan.rules.fold import Views
 from hanspan.rules.gate import Windows
 from hanspan.rules.patterns import Matcher
-from hanspan.rules.spec import KeywordsSpec, Matching
+from hanspan.rules.spec import Matching
 from hanspan.rules.words import Hits
 
 Candidate = tuple[int, int, str, float]
@@ -153,7 +153,9 @@ def _apart(text: str, start: int, end: int) -> bool:
 
 
 class PatternFinder(_Text):
-    """One or more patterns."""
+    """One or more patterns; ``first`` is the number of the first in the set's gate."""
+
+    first = 0
 
     def __init__(
         self,
@@ -171,11 +173,11 @@ class PatternFinder(_Text):
         view = scene.views.get(self.width, self.traditional)
         yield from scene.hits.get(self.number, ())
         gated = scene.windows
-        for matcher in self.matchers:
+        for number, matcher in enumerate(self.matchers, self.first):
             if gated is None:
                 yield from matcher.find(view)
             else:
-                windows = gated.get(matcher.number)
+                windows = gated.get(number)
                 if windows is not None:
                     yield from matcher.find(view, windows)
 
@@ -234,120 +236,3 @@ def failed(info: RuleInfo, document: Document, err: Exception) -> RuleError:
         f"{info.where}: raised {type(err).__name__}: {err}{place}, on document {document.id!r}; "
         f"mend it, disable it, or run with --on-error skip"
     )
-
-
-class TopicFinder:
-    """A rule that votes for a class of the document."""
-
-    words: Mapping[str, Any] = {}
-    longer: tuple[str, ...] = ()
-    width = False
-    traditional = False
-    number = -1
-
-    def __init__(self, info: RuleInfo) -> None:
-        self.info = info
-
-    def vote(self, scene: Scene) -> Iterable[TopicVote]:
-        """Its votes; usually none or one."""
-        raise NotImplementedError
-
-
-class KeywordFinder(TopicFinder):
-    """Weighted words; see :class:`~hanspan.rules.spec.KeywordsSpec`."""
-
-    def __init__(
-        self,
-        info: RuleInfo,
-        spec: KeywordsSpec,
-        patterns: Sequence[tuple[Matcher, float]],
-        title_patterns: Sequence[tuple[Matcher, float]],
-    ) -> None:
-        super().__init__(info)
-        self.spec, self.words = spec, spec.words
-        self.width, self.traditional = spec.width, spec.traditional
-        self.patterns, self.title_patterns = tuple(patterns), tuple(title_patterns)
-
-    def tally(self, scene: Scene) -> float:
-        """The sum of the weights of what occurs."""
-        spec, total = self.spec, 0.0
-        seen: dict[str, int] = {}
-        view = scene.views.get(self.width, self.traditional)
-
-        def count(text: str, hits: Iterable[tuple[int, int, Any]], head: int) -> float:
-            out = 0.0
-            for start, end, weight in hits:
-                word = text[start:end]
-                seen[word] = seen.get(word, 0) + 1
-                if seen[word] <= spec.cap:
-                    out += weight * (spec.title_weight if start < head else 1.0)
-            return out
-
-        title = scene.title
-        if title is not None:
-            other = title[0].get(self.width, self.traditional)
-            total += count(other.text, title[1].get(self.number, ()), len(other.text))
-            for matcher, weight in self.patterns:
-                total += count(
-                    other.text, ((s, e, weight) for s, e, _ in matcher.find(other)), 1 << 30
-                )
-        else:
-            other = view
-        total += count(view.text, scene.hits.get(self.number, ()), scene.title_end)
-        for matcher, weight in self.patterns:
-            total += count(
-                view.text, ((s, e, weight) for s, e, _ in matcher.find(view)), scene.title_end
-            )
-        for matcher, weight in self.title_patterns:
-            limit = len(other.text) if title is not None else scene.title_end
-            if any(start < limit for start, _, _ in matcher.find(other)):
-                total += weight
-        if spec.sources:
-            source = str(scene.document.meta.get("source", ""))
-            total += sum(weight for part, weight in spec.sources.items() if part in source)
-        return total
-
-    def vote(self, scene: Scene) -> Iterable[TopicVote]:
-        spec, total = self.spec, self.tally(scene)
-        if total >= spec.threshold and total > 0:
-            score = self.info.weight * total / (total + spec.scale)
-            yield TopicVote(spec.topic, score, self.info.source)
-
-
-class FunctionTopic(TopicFinder):
-    """A Python topic rule; what it yields is checked."""
-
-    def __init__(self, rule: FunctionRule, info: RuleInfo) -> None:
-        super().__init__(info)
-        self.rule = rule
-
-    def vote(self, scene: Scene) -> Iterable[TopicVote]:
-        info = self.info
-        try:
-            found = self.rule(scene.document)
-            if found is None:
-                return []
-            items = (
-                [found]
-                if isinstance(found, (str, TopicVote))
-                or (isinstance(found, tuple) and found and isinstance(found[0], str))
-                else list(found)
-            )
-            votes = []
-            for item in items:
-                if isinstance(item, TopicVote):
-                    topic, score = item.label, item.score
-                elif isinstance(item, str):
-                    topic, score = item, 1.0
-                else:
-                    topic, score = item[0], float(item[1])
-                votes.append(TopicVote(topic, score * info.weight, info.source))
-        except Exception as err:
-            raise failed(info, scene.document, err) from err
-        for vote in votes:
-            if vote.label not in info.labels or not 0 < vote.score <= 1:
-                raise RuleError(
-                    f"{info.where}: found the vote ({vote.label!r}, {vote.score}), expected one "
-                    f"of its topics {', '.join(info.labels)} and a score in (0, 1]"
-                )
-        return votes

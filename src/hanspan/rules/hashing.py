@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from hanspan.rules.contract import FunctionRule
-from hanspan.rules.finders import Finder, TopicFinder
+from hanspan.rules.finders import Finder
 from hanspan.rules.spec import Spec
+from hanspan.rules.topic import TopicFinder
 
 ENGINE = 1
 """Raised when the engine finds other votes with the same rules."""

@@ -13,13 +13,14 @@ from hanspan.errors import HanspanError
 from hanspan.labels import LABEL_SETS
 from hanspan.rules.build import Context, build, lexicon_entries
 from hanspan.rules.contract import FunctionRule, RuleError, RuleInfo
-from hanspan.rules.finders import Finder, FunctionFinder, FunctionTopic, TopicFinder
+from hanspan.rules.finders import Finder, FunctionFinder
 from hanspan.rules.gather import Gathered, RawRule, gather
 from hanspan.rules.hashing import hash_function, hash_rule
 from hanspan.rules.python import load_functions
 from hanspan.rules.ruleset import RuleSet
 from hanspan.rules.source import read_words, resolve
 from hanspan.rules.spec import LexiconSpec, Spec
+from hanspan.rules.topic import FunctionTopic, TopicFinder
 from hanspan.rules.validate import near, validate
 
 SETS = Path(__file__).parent / "sets"

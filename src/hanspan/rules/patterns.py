@@ -93,7 +93,7 @@ def shorten(text: str, limit: int = 120) -> str:
 
 
 class Matcher:
-    """One pattern with what its groups mean; ``number`` is its place among the set's patterns.
+    """One pattern with what its groups mean.
 
     The context to the right of a span is not used up: the search goes on behind the span.
 
@@ -123,7 +123,6 @@ class Matcher:
     ) -> None:
         self.pattern = fold_width(pattern) if width else pattern
         self.bytes = engine == "re2"
-        self.number = -1
         if self.bytes:
             self.compiled = compile_re2(self.pattern, where, longest=longest)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -11,25 +10,13 @@ from typing import Any
 
 from hanspan.data import ENTITY, NONE, Document, Span
 from hanspan.rules.contract import FunctionRule, Rule, RuleError, RuleInfo, TopicVote
-from hanspan.rules.finders import (
-    Finder,
-    FunctionFinder,
-    FunctionTopic,
-    PatternFinder,
-    Scene,
-    TopicFinder,
-)
-from hanspan.rules.fold import Views
-from hanspan.rules.gate import Gate
+from hanspan.rules.finders import Finder, FunctionFinder, Scene
 from hanspan.rules.hashing import hash_function
-from hanspan.rules.patterns import Matcher
-from hanspan.rules.words import Hits, WordIndex
+from hanspan.rules.prepare import Preparer
+from hanspan.rules.topic import FunctionTopic, TopicFinder
 
 Vote = tuple[int, int, str, int, float]
 """Start, end, label, number of the rule, score."""
-
-_TITLE_END = re.compile(r"[。！？；…\n]")
-_TITLE_LONGEST = 40
 
 
 @dataclass(frozen=True)
@@ -87,9 +74,7 @@ class RuleSet:
         self._topics_first = [f for f in self.topic_finders if not f.info.after]
         self._topics_second = [f for f in self.topic_finders if f.info.after]
         self._sources = [info.source for info in self.infos]
-        self._indexes: list[WordIndex] | None = None
-        self._gates: list[tuple[bool, bool, Gate]] | None = None
-        self._topic_views = {(f.width, f.traditional) for f in self.topic_finders if f.words}
+        self._preparer = Preparer(self.finders, self.topic_finders)
 
     def _check(self) -> None:
         seen: dict[str, RuleInfo] = {}
@@ -150,65 +135,6 @@ class RuleSet:
             hashes={n: h for n, h in self.hashes.items() if n in names},
         )
 
-    def _index(self) -> list[WordIndex]:
-        if self._indexes is None:
-            groups: dict[tuple[bool, bool], dict[int, Mapping[str, Any]]] = {}
-            for finder in self._everything:
-                group = groups.setdefault((finder.width, finder.traditional), {})
-                if finder.words:
-                    group[finder.number] = finder.words
-                if finder.longer:
-                    group[~finder.number] = dict.fromkeys(finder.longer)
-            self._indexes = [
-                WordIndex(words, width=width, traditional=traditional)
-                for (width, traditional), words in groups.items()
-                if words
-            ]
-        return self._indexes
-
-    def _gate(self) -> list[tuple[bool, bool, Gate]]:
-        if self._gates is None:
-            groups: dict[tuple[bool, bool], list[Matcher]] = {}
-            for finder in self.finders:
-                if isinstance(finder, PatternFinder):
-                    key = finder.width, finder.traditional
-                    groups.setdefault(key, []).extend(finder.matchers)
-            self._gates, offset = [], 0
-            for (width, traditional), matchers in groups.items():
-                for number, matcher in enumerate(matchers):
-                    matcher.number = offset + number
-                self._gates.append((width, traditional, Gate(matchers, offset)))
-                offset += len(matchers)
-        return self._gates
-
-    def _scene(self, document: Document) -> Scene:
-        scene = Scene(document)
-        scene.windows = {}
-        for width, traditional, gate in self._gate():
-            gate.windows(scene.views.get(width, traditional).data, scene.windows)
-        indexes = self._index()
-        for index in indexes:
-            index.find(scene.views.get(index.width, index.traditional).text, scene.hits)
-        if self.topic_finders:
-            title = document.meta.get("title")
-            text = document.text
-            if isinstance(title, str) and title:
-                if text.startswith(title):
-                    scene.title_end = len(title)
-                else:
-                    views, hits = Views(title), Hits()
-                    for index in indexes:
-                        if (index.width, index.traditional) in self._topic_views:
-                            index.find(views.get(index.width, index.traditional).text, hits)
-                    scene.title = (views, hits)
-            else:
-                head = text.find("\n")
-                if head < 0 and len(text) <= _TITLE_LONGEST:
-                    head = len(text)
-                if 0 < head <= _TITLE_LONGEST and not _TITLE_END.search(text[:head]):
-                    scene.title_end = head
-        return scene
-
     def votes(
         self,
         document: Document,
@@ -231,7 +157,7 @@ class RuleSet:
         """
         if document.spans:
             document = document.with_spans(())
-        scene = self._scene(document)
+        scene = self._preparer.scene(document)
         votes: list[Vote] = []
         topics: list[TopicVote] = []
         self._run(self._first, scene, votes, skip, vetoes)
