@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -13,10 +14,13 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+import yaml
 
 import tiny
 from fake_hub import OWNER, TOKEN, FakeHub
 from hanspan import hub as hanspan_hub
+from hanspan import publish
+from hanspan.data import Document, Span, write_documents
 from hanspan.errors import HanspanError
 from hanspan.extractor import Extractor
 
@@ -262,3 +266,95 @@ def test_names_that_are_none(name: str) -> None:
 
 def test_scrub() -> None:
     assert hanspan_hub.scrub(f"no {TOKEN}\n Bearer abc") == "no [token] [token]"
+
+
+# beside models: a Space, and data sets
+
+
+def test_a_space_that_works_with_the_model_just_pushed(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = push(hub).rsplit("/", 1)[-1]
+    publish.push_space(NAME, revision=sha, endpoint=hub.url, token=TOKEN)
+    repo = hub.repo(NAME + "-demo", "space")
+    assert repo.sdk == "gradio"
+    assert set(repo.tree) == {".gitattributes", "app.py", "README.md", "requirements.txt"}
+    assert yaml.safe_load(repo.tree["README.md"].split(b"---\n")[1])["models"] == [NAME]
+    # Gradio is not needed here: a stand-in takes down what the page would call.
+    (tmp_path / "gradio.py").write_text(STAND_IN)
+    (tmp_path / "app.py").write_bytes(repo.tree["app.py"])
+    code = "import app, json; print(json.dumps(app.find('甲丙戊，木木木')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1",
+             "HF_HOME": str(tmp_path / "home")},
+    )  # fmt: skip
+    spans, topics = json.loads(done.stdout or done.stderr)
+    assert spans["entities"] == [{"entity": "PER", "start": 0, "end": 3}]
+    assert set(topics) == set(tiny.TOPICS)
+
+
+STAND_IN = """
+class Anything:
+    def __init__(self, *a, **k): pass
+    def __enter__(self): return self
+    def __exit__(self, *a): pass
+    def __getattr__(self, name): return Anything()
+    def __call__(self, *a, **k): return Anything()
+def __getattr__(name): return Anything
+"""
+
+
+def test_weak_labels_become_a_data_set(hub: FakeHub, tmp_path: Path) -> None:
+    span = Span(0, 2, "PER", 0.9, "rule:a+rule:b")
+    documents = [Document("1", "韩冰", (span,), {"topic": "politics"}), Document("2", "无")]
+    write_documents(tmp_path / "train.jsonl", documents)
+    (tmp_path / "train.rules.json").write_text("{}")
+    options = {"endpoint": hub.url, "token": TOKEN}
+    url = publish.push_dataset(
+        [tmp_path / "train.jsonl"], f"{OWNER}/weak", sources=["a newspaper"], **options
+    )
+    repo = hub.repo(f"{OWNER}/weak", "dataset")
+    assert url == f"{hub.url}/datasets/{OWNER}/weak/commit/{repo.branches['main']}"
+    assert repo.tree["data/train.jsonl"] == (tmp_path / "train.jsonl").read_bytes()
+    assert "data/train.rules.json" in repo.tree
+    card = repo.tree["README.md"].decode()
+    head = yaml.safe_load(card.split("---\n")[1])
+    assert head["configs"][0]["data_files"] == [{"split": "train", "path": "data/train.jsonl"}]
+    for line in ("| train | 2 | 3 | 1 |", "| PER | 1 |",
+                 "| politics | 1 |", "| rule:b | 1 |", "- a newspaper"):  # fmt: skip
+        assert line in card
+    with pytest.raises(HanspanError, match="no such file"):
+        publish.push_dataset([tmp_path / "none.jsonl"], f"{OWNER}/weak", **options)
+    with pytest.raises(HanspanError, match="unknown kind of file"):
+        publish.push_dataset([tmp_path / "x.docx"], f"{OWNER}/weak", **options)
+
+
+def test_the_commands(hub: FakeHub, tmp_path: Path) -> None:
+    """As typed, with the token in the environment alone."""
+    env = {
+        **os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN,
+        "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+
+    def hanspan(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", "from hanspan.cli import main; main()", *map(str, words)],
+            capture_output=True, text=True, env=env,
+        )  # fmt: skip
+
+    done = hanspan("push", tiny.bundle_folder(), NAME, "--space")
+    assert done.returncode == 0, done.stderr
+    commit, space, after = done.stdout.splitlines()
+    assert commit.endswith(hub.repo(NAME).branches["main"])
+    assert space.endswith(hub.repo(NAME + "-demo", "space").branches["main"])
+    assert after.startswith("next: hanspan predict")
+    assert (
+        hub.repo(NAME).branches["main"].encode() in hub.repo(NAME + "-demo", "space").tree["app.py"]
+    )
+    hub.script("GET /api/models/", status=401)
+    failed = hanspan("pull", NAME)
+    assert failed.returncode == 2
+    assert failed.stderr.count("\n") == 1
+    assert failed.stderr.startswith(f"hanspan: fetch {NAME}: 401")
+    assert TOKEN not in failed.stderr + done.stderr + done.stdout
