@@ -95,7 +95,11 @@ def lexicon_entries(
         if spec.optional and not path.is_file():
             notices.append(f"{where}: {name} is missing, its entries are left out")
             continue
-        for line, row in read_words(path):
+        try:
+            rows = read_words(path)
+        except RuleError as err:
+            raise RuleError(f"{where}: {err}") from None
+        for line, row in rows:
             word, _, label = row.partition("\t")
             if word.strip() not in spec.also:
                 put(word.strip(), label.strip() or spec.label, f"{path.name}:{line}")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _WIDE = "".join(chr(c) for c in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B)))
 _WIDE += "".join(chr(c) for c in range(0xFF41, 0xFF5B)) + "％＆＠"
 _WIDTH = {ord(c): chr(ord(c) - 0xFEE0) for c in _WIDE}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _HAS_WIDE = re.compile(f"[{_WIDE}]")
 
 
@@ -41,10 +42,7 @@ def _single() -> dict[int, str]:
 
 def to_simplified(text: str) -> str:
     """Simplified characters (opencc ``t2s``), always of the same length."""
-    try:
-        out: str = _opencc().convert(text)
-    except UnicodeEncodeError:  # a lone surrogate
-        return text.translate(_single())
+    out: str = _opencc().convert(text)
     return out if len(out) == len(text) else text.translate(_single())
 
 
@@ -80,7 +78,7 @@ class Views:
     __slots__ = ("_made", "text")
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = text = _SURROGATE.sub("\ufffd", text)  # the automata want UTF-8
         self._made: dict[tuple[bool, bool], View] = {(False, False): View(text)}
 
     def get(self, width: bool, traditional: bool) -> View:

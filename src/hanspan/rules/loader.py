@@ -157,8 +157,15 @@ class _Loading:
                 self.errors.append(f"{raw.source.path}: line {raw.line}: {err}")
                 continue
             spec = validate(data, raw, self.errors)
-            if spec is not None:
-                self.specs[raw.name] = (spec, raw)
+            if spec is None:
+                continue
+            if getattr(spec, "engine", "re2") == "re" and SETS not in raw.source.path.parents:
+                self.errors.append(
+                    f"{raw.source.path}: line {raw.line}: rule {raw.name!r}: found 'engine: re', "
+                    f"expected re2, whose time is linear in the length of the text"
+                )
+                continue
+            self.specs[raw.name] = (spec, raw)
         finders: list[Finder] = []
         topic_finders: list[TopicFinder] = []
         hashes: dict[str, str] = {}

@@ -232,7 +232,8 @@ class RuleSet:
             meta["topic_votes"] = [
                 {"label": t.label, "score": round(t.score, 4), "source": t.source} for t in ordered
             ]
-        return replace(document, spans=self._spans(sorted(set(votes))), meta=meta)
+        spans = sorted(set(self._spans(votes)), key=_order)
+        return replace(document, spans=tuple(spans), meta=meta)
 
     __call__ = apply
 
@@ -257,6 +258,10 @@ class RuleSet:
                 finders.append(FunctionFinder(item, info))
         hashes = {r.name: hash_function(r) for r in rules if isinstance(r, FunctionRule)}
         return cls(name, finders, topical, labels=labels, topics=topics, hashes=hashes)
+
+
+def _order(span: Span) -> tuple[int, int, str, str, float]:
+    return span.start, span.end, span.label, span.source, span.score
 
 
 def _of(rules: Sequence[Rule], name: str, labels: Sequence[str], topics: Sequence[str]) -> RuleSet:
