@@ -145,16 +145,12 @@ def _bound(groups: list[tuple[float, frozenset[str]]], last: bool) -> NDArray[np
 
 
 _GIVEN_TABLE = _table(_GIVEN, -9.0)
-_GIVEN_TABLE[0x4E00:0xA000] = [
-    _GIVEN.get(chr(code), _UNKNOWN) for code in range(0x4E00, 0xA000)
-]
+_GIVEN_TABLE[0x4E00:0xA000] = [_GIVEN.get(chr(code), _UNKNOWN) for code in range(0x4E00, 0xA000)]
 _SURNAME_TABLE = _table(_SURNAME, -9.0)
 for _compound in _SURNAME:
     if len(_compound) > 1:
         _SURNAME_TABLE[ord(_compound[0])] = 9.0
-_LEFT_TABLE = _bound(
-    [(0.9, BORDER), (3.0, _POSTS), (0.6, _JOIN), (0.3, _LINK)], last=True
-)
+_LEFT_TABLE = _bound([(0.9, BORDER), (3.0, _POSTS), (0.6, _JOIN), (0.3, _LINK)], last=True)
 _LEFT_TABLE[[ord(char) for char in " 　：:"]] = 3.0
 _RIGHT_TABLE = _bound(
     [(0.9, BORDER), (2.4, _SAYS), (1.6, _TITLES), (0.6, _JOIN), (0.8, _GOES_ON)], last=False
