@@ -1,0 +1,81 @@
+"""Rules of the second pass, and the examples beside rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hanspan.data import Document
+from hanspan.rules import RuleInfo, load_rules
+from hanspan.rules.examples import Failure, check_examples, marked
+
+RULES = """\
+labels: [PER, ORG, LOC]
+topics: [economy]
+rules:
+  org: {kind: pattern, label: ORG, pattern: '安徽\\p{Han}{1,6}公司', yes: ['[[安徽大山公司]]'], no: [公司]}
+  per: {kind: context, label: PER, before: [董事长], inside: '\\p{Han}{2}', after: [表示]}
+  place: {kind: lexicon, label: LOC, entries: [大山], weight: 0.4}
+  repeat: {kind: repeat, labels: [PER]}
+  short: {kind: short_form, yes: ['安徽大山公司（以下简称“[[大山]]”）和[[大山]]'], no: ['（简称大山）']}
+  surname: {kind: surname, yes: ['董事长韩冰表示，[[韩]]董事长说'], no: ['韩董事长说']}
+  money: {kind: keywords, topic: economy, words: [股市], yes: [股市], no: [足球]}
+"""  # noqa: E501
+
+
+def votes(folder: Path, text: str) -> set[tuple[int, int, str, str]]:
+    path = folder / "r.yaml"
+    path.write_text(RULES, "utf-8")
+    spans = load_rules(path).apply(Document("x", text)).spans
+    return {(s.start, s.end, s.label, s.source[5:]) for s in spans}
+
+
+def test_short_form_here_and_later(tmp_path: Path) -> None:
+    found = votes(tmp_path, "安徽大山公司（简称：大山科技）好，大山科技好")
+    assert {(s, e) for s, e, label, name in found if name == "short"} == {(10, 14), (17, 21)}
+    assert not [v for v in votes(tmp_path, "（简称：大山科技）") if v[3] == "short"]
+
+
+def test_short_form_inside_a_longer_vote_is_left_alone(tmp_path: Path) -> None:
+    found = votes(tmp_path, "安徽大山公司（简称大山），安徽大山公司")
+    assert {(s, e) for s, e, label, name in found if name == "short"} == {(9, 11)}
+
+
+def test_repeat_marks_other_places(tmp_path: Path) -> None:
+    found = votes(tmp_path, "韩冰来了。董事长韩冰表示，韩冰和韩冰。")
+    assert sorted((s, e) for s, e, _, name in found if name == "repeat") == [
+        (0, 2),
+        (13, 15),
+        (16, 18),
+    ]
+
+
+def test_surname_only_after_the_full_name(tmp_path: Path) -> None:
+    found = votes(tmp_path, "韩董事长到。董事长韩冰表示，韩董事长和韩国。")
+    assert [(s, e) for s, e, _, name in found if name == "surname"] == [(14, 15)]
+
+
+def test_examples(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(RULES, "utf-8")
+    items = list(check_examples(load_rules(path)))
+    assert [i.name for i in items if isinstance(i, RuleInfo)] == ["per", "place", "repeat"]
+    assert not [str(i) for i in items if isinstance(i, Failure)]
+
+
+def test_examples_that_are_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "labels: [LOC, ORG]\ntopics: [economy]\nrules:\n"
+        "  a: {kind: lexicon, label: LOC, entries: [合肥], "
+        "yes: ['[[合肥市]]', 合肥, '[[合肥|ORG]]'], no: [合肥]}\n"
+        "  t: {kind: keywords, topic: economy, words: [股市], yes: [足球], no: [股市]}\n",
+        "utf-8",
+    )
+    failures = [str(i) for i in check_examples(load_rules(path))]
+    assert len(failures) == 6
+    assert "rule 'a'" in failures[0]
+    assert "found 合肥|LOC, expected 合肥市|LOC" in failures[0]
+
+
+def test_marks() -> None:
+    assert marked("😀[[合肥|LOC]]和[[韩冰]]") == ("😀合肥和韩冰", [(1, 3, "LOC"), (4, 6, "")])
