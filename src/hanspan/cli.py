@@ -16,6 +16,7 @@ from hanspan.errors import HanspanError
 
 _ELSEWHERE = {
     "rules": "hanspan.cli_rules",
+    "predict": "hanspan.cli_predict",
     "serve": "hanspan.cli_serve",
     "import": "hanspan.cli_import",
     "pull": "hanspan.cli_hub",
@@ -272,30 +273,3 @@ def bundle(run_dir: Path, output: Path, onnx: bool) -> None:
     from hanspan.cli_run import say
 
     say(work(run_dir, output, onnx=onnx), output, f"hanspan push {output} OWNER/NAME")
-
-
-@main.command()
-@click.argument("source", metavar="IN")
-@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--model", help="A bundle folder or a Hub id; the embedded model when left out.")
-@click.option(
-    "--backend", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True
-)
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
-def predict(source: str, output: Path, model: str | None, backend: str, batch_size: int) -> None:
-    """Find entities and topic in the documents of IN.
-
-    \b
-    hanspan predict documents.jsonl predictions.jsonl --model runs/quickstart/bundle
-    hanspan predict notes.txt predictions.jsonl --model owner/name
-    """
-    from hanspan.cli_run import say
-    from hanspan.infer import predict as work
-    from hanspan.terminal import progress_bar
-
-    with progress_bar("predict") as progress:
-        summary = work(
-            Path(source), output, model=model, backend=backend, batch_size=batch_size,
-            progress=progress,
-        )  # fmt: skip
-    say(summary, output, f"hanspan evaluate GOLD.jsonl {output}")

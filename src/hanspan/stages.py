@@ -21,6 +21,7 @@ from hanspan.run import Progress, Stage, commit_of, versions
 
 RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
 """The three systems of a run's score table."""
+_INFERENCE = ("extractor", "backends", "merge", "encode", "decode", "meta")
 
 
 def _facts(summary: Any) -> dict[str, Any]:
@@ -188,7 +189,10 @@ def train_stage(config: Config, out: Path) -> Stage:
 
         return _facts(train(source, output, settings, resume=True, progress=progress))
 
-    code = ("train", "model", "encode", "decode", "losses", "encoders", "train_settings")
+    code = (
+        *("agreement", "batches", "decode", "encode", "encoders", "fit", "losses", "merge"),
+        *("model", "rows", "selftrain", "train", "train_data", "train_settings"),
+    )
     inputs = (source, soft_path(source))
     return Stage(
         "train", inputs, (output,), settings.model_dump(mode="json"), code, work, keeps=True
@@ -219,7 +223,7 @@ def evaluate_stage(config: Config, out: Path) -> Stage:
     inputs = (gold, out / "run", out / "train.jsonl", rules_path(out / "weak.jsonl"))
     settings = {"map": config.evaluate.map, "rules": config.label.rules,
                 "method": config.aggregate.method}  # fmt: skip
-    code = ("evaluate", "report", "stages", "weak", "labelmodel", "infer", "encode", "decode")
+    code = ("evaluate", "report", "rules", "weak", "labelmodel", *_INFERENCE)
     return Stage("evaluate", inputs, outputs, settings, code, work)
 
 
@@ -324,7 +328,7 @@ def bundle_stage(config: Config, out: Path) -> Stage:
         )
 
     inputs = (out / "run", *([report] if config.evaluate.gold else []))
-    code = ("bundle", "card", "onnx_export", "model")
+    code = ("bundle", "card", "guard", "onnx_export", "parity", "model", *_INFERENCE)
     return Stage("bundle", inputs, (output,), {"onnx": config.bundle.onnx}, code, work)
 
 
@@ -357,7 +361,7 @@ def predict_stage(config: Config, out: Path) -> Stage:
             for path in (made, _beside(made, "dropped"), _beside(made, "rejected")):
                 path.unlink(missing_ok=True)
 
-    code = ("infer", "encode", "decode")
+    code = ("predict", "sources", "pages", *_INFERENCE)
     inputs = (*sources, out / "bundle")
     settings = {"backend": config.predict.backend, "input": list(map(str, given))}
     return Stage("predict", inputs, (output,), settings, code, work)
