@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from hanspan.data import Document, Span
+from hanspan.data import Document
 from hanspan.rules import rule
 
 _STOP = {
     "个": "人性体别股案中税",
-    "名": "义称单字誉额牌人家胜列城校著优气录下片茶酒师医副将菜古次目",
+    "名": "义称单字誉额牌家胜列城校著优气录下片茶酒副将菜古次目",
     "位": "于置列居数移元子面次",
     "家": "庭长具居乡园族里电畜禽中务门属国用校纺装暴境底书产谱委政访教常",
     "人": "民口类员士才权工物均间生事体选家气心行力们数造格文社称流道质大群",
@@ -114,9 +114,9 @@ _LONG = (
     "年半|人份|余年"
 )
 _COUNT = re.compile(
-    rf"(?<![第0-9０-９.．A-Za-z])(?P<num>(?:{_AR}[多余]?[十百千万亿]*|[数几上][十百千万亿]+|{_CN}[几]?)"
+    rf"(?<![第0-9０-９.．A-Za-z])(?P<num>(?:{_AR}[多余]?[十百千万亿]*|[数几上][十百千万亿]+|几[十百千万亿]+|{_CN}[几]?)"
     rf"{_AFTER}(?:[-—–－~～至到](?:{_AR}|{_CN}){_AFTER})?)\s?"
-    rf"(?P<word>{_LONG}|{_alternatives(_STOP)}|(?<=[0-9０-９])(?:{_alternatives(_ARABIC_ONLY)}))"
+    rf"(?P<word>{_LONG}|{_alternatives(_STOP)}|(?<=[0-9０-９万亿])(?:{_alternatives(_ARABIC_ONLY)}))"
 )
 _BIG = re.compile(
     "(?<![二三四五六七八九十第])[两三四五六七八九十]大"
@@ -124,49 +124,36 @@ _BIG = re.compile(
     "|师|夫|爷|哥|姐|妈|叔|伯|年|队|街|关|精神|报告|以来|召开|代表|是)"
 )
 _HALF = re.compile("(?<![上下一多两年个夜前后])半(?:年|个月|小时|个小时|天|个世纪|个多月)(?!度|报)")
-_ORDINAL = "第"
 
 
-@rule("count", labels=["QTY"], group="quantity", examples=["培育企业[[20家|QTY]]", "第一家庭"])
-def count(document: Document) -> Iterator[Span]:
-    """Number and measure word, articles left out."""
+@rule("count", labels=["QTY"], group="quantity",
+      yes=["培育企业[[20家]]", "抓好[[550个]]省重大项目", "[[几百米]]的街道", "连续[[5年]]获奖"],
+      no=["第一家庭", "一个企业", "几个月来", "2023年", "第3次"])  # fmt: skip
+def count(document: Document) -> Iterator[tuple[int, int]]:
+    """Number and measure word; ordinals, articles and 几个 left out."""
     text = document.text
     for match in _COUNT.finditer(text):
         number, word, start = match["num"], match["word"], match.start()
-        if (
-            start
-            and text[start - 1] in "第数几每好初这那某周之近"
-            and (text[start - 1] not in "近这" or (word == "年" and number[0] in "几"))
-        ):
+        before = text[max(0, start - 1) : start]
+        if before in ("第", "初", "每", "某") or text[max(0, start - 2) : start] == "好几":
+            continue
+        if number[0] == "几" and (len(number) == 1 or before in ("好", "这", "那")):
             continue
         if number == "一" and word not in _DURATION:
             continue
-        if number in ("一", "百", "千", "万", "亿", "十") and word in ("条", "家", "般", "人"):
-            if number != "百" and number != "千" and number != "十":
-                continue
-        if (
-            word == "年"
-            and len(number) == 4
-            and number[0] in "12１２一二"
-            and number[1] not in "百千万"
-        ):
+        if number in ("万", "亿") and word in ("条", "家", "人"):
             continue
-        if (
-            word == "年"
-            and text.startswith(("月", "内", "期"), match.end()) is True
-            and text[match.end()] == "月"
-        ):
-            continue
+        if word == "年" and len(number) == 4 and number[0] in "12１２一二":
+            if number[1] not in "百千万":
+                continue  # a calendar year
         if word == "周" and number[-1] not in "0123456789一二三四五六七八九十两多余":
             continue
-        yield Span(start, match.end(), "QTY")
+        yield start, match.end()
 
 
-@rule(
-    "big_few", labels=["QTY"], group="quantity", examples=["是合肥[[三大|QTY]]产业之一", "二十大"]
-)
-def big_few(document: Document) -> Iterator[Span]:
+@rule("big_few", labels=["QTY"], group="quantity", yes=["是合肥[[三大]]产业之一"], no=["二十大"])
+def big_few(document: Document) -> Iterator[tuple[int, int]]:
     """三大, 十大 before a noun, and half a length of time."""
     for pattern in (_BIG, _HALF):
         for match in pattern.finditer(document.text):
-            yield Span(match.start(), match.end(), "QTY")
+            yield match.span()

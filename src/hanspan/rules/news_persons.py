@@ -25,6 +25,7 @@ BORDER = frozenset(
 _ENOUGH = 3.0
 _JOIN = frozenset("和与及、跟暨")
 _LINK = frozenset("由以对向同让被给把请据如是为像叫派因而当于随经")
+_OPENING, _CLOSING = frozenset('“"‘《【「'), frozenset('”"’》】」')
 _UNKNOWN = 0.5  # a character too rare for everyday words is no evidence against a name
 _NO_WORD = -3.0
 _INSIDE = -1.2  # a neighbour that is neither a border nor a cue
@@ -198,6 +199,8 @@ def names(text: str) -> Iterator[tuple[int, int]]:
             total = form + left + right + _foreign(text, start, end)
             if right > 2 and left == _INSIDE:
                 total += 0.7
+            if text[start - 1 : start] in _OPENING and text[end : end + 1] in _CLOSING:
+                total -= 1.5  # a quoted word is seldom a name
             if total > best + (0.4 if stop else 0.0):
                 best, stop = total, end
         if best >= _ENOUGH:
