@@ -273,3 +273,6 @@ def bundle(run_dir: Path, output: Path, onnx: bool) -> None:
     from hanspan.cli_run import say
 
     say(work(run_dir, output, onnx=onnx), output, f"hanspan push {output} OWNER/NAME")
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The whole way on the sample, with a tiny random encoder.
+
+pytest tests/test_stages.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hanspan.cli import main
+from hanspan.data import Document, Span, read_documents, write_documents
+from hanspan.stages import best_example
+
+CONFIG = """\
+task: {{label_set: news, name: tiny}}
+out: {out}
+pages: {{input: "sample:pages/page1.txt", exclude: ["{exclude}"]}}
+train: {{encoder: "random:tiny", epochs: {epochs}, batch_tokens: 1024, save_every: 2}}
+evaluate: {{gold: "sample:dev.jsonl"}}
+predict: {{input: "sample:pages/page2.txt"}}
+"""
+
+
+def write_config(folder: Path, epochs: int = 1, exclude: str = "none.jsonl") -> Path:
+    path = folder / "tiny.yaml"
+    text = CONFIG.format(out=folder / "out", epochs=epochs, exclude=exclude)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def hanspan(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    folder = tmp_path_factory.mktemp("way")
+    return folder, hanspan("run", write_config(folder))
+
+
+def test_all_stages_and_the_summary(made: tuple[Path, Result]) -> None:
+    folder, shown = made
+    assert shown.exit_code == 0, shown.output
+    out = folder / "out"
+    for name in ("documents.jsonl", "weak.jsonl", "train.jsonl", "train.soft.npz", "run/model",
+                 "report.json", "report.html", "bundle/README.md", "bundle/onnx/model.onnx",
+                 "predictions.jsonl", "config.yaml", "run.log"):  # fmt: skip
+        assert (out / name).exists(), name
+    assert not [p.name for p in out.iterdir() if p.name.startswith(".") and p.name != ".hanspan.json"]
+    for words in ("rules alone", "label model", "student", "report.html", "next", "example"):
+        assert words in shown.output, words
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    assert list(report["systems"]) == ["rules alone", "label model", "student"]
+    assert report["facts"]["selection"] == "without gold"
+    assert '"seed": 7' in (out / "run.log").read_text("utf-8")
+    assert (out / "documents.jsonl.dropped.jsonl").exists()
+
+
+def test_a_second_run_does_nothing(made: tuple[Path, Result]) -> None:
+    folder, _ = made
+    shown = hanspan("run", folder / "tiny.yaml")
+    assert shown.output.count("unchanged, skipped") == 7
+    assert "student" in shown.output
+    dry = hanspan("run", folder / "tiny.yaml", "--dry-run", "label.on_error=skip")
+    assert "label      runs: settings changed (on_error)" in dry.output
+
+
+def test_the_bundle_is_one_that_predict_takes(made: tuple[Path, Result], tmp_path: Path) -> None:
+    folder, _ = made
+    texts = tmp_path / "t.jsonl"
+    write_documents(texts, [Document("a", "合肥市政协主席韩冰表示。")])
+    output = tmp_path / "p.jsonl"
+    shown = hanspan("predict", texts, output, "--model", folder / "out" / "bundle")
+    assert shown.exit_code == 0, shown.output
+    assert [d.id for d in read_documents(output)] == ["a"]
+
+
+def test_texts_of_excluded_files_are_left_out_and_gold_may_be_absent(
+    made: tuple[Path, Result], tmp_path: Path
+) -> None:
+    folder, _ = made
+    first = next(iter(read_documents(folder / "out" / "documents.jsonl")))
+    write_documents(tmp_path / "dev.jsonl", [Document("x", first.text.split("\n")[0])])
+    config = write_config(tmp_path, exclude=str(tmp_path / "dev.jsonl"))
+    assert hanspan("run", config, "--only", "pages").exit_code == 0
+    ids = [d.id for d in read_documents(tmp_path / "out" / "documents.jsonl")]
+    assert ids
+    assert first.id not in ids
+
+
+def test_a_killed_run_goes_on(tmp_path: Path) -> None:
+    config = write_config(tmp_path, epochs=30)
+    command = [sys.executable, "-m", "hanspan.cli", "run", str(config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    work = tmp_path / "out" / "run"
+    deadline = time.monotonic() + 120
+    while not list(work.rglob("checkpoint-*/trainer_state.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "out" / "bundle").exists()
+    shown = hanspan("run", config, "--dry-run")
+    assert "train      runs: was stopped" in shown.output
+    assert "aggregate  skipped, unchanged" in shown.output
+    shown = hanspan("run", config)
+    assert shown.exit_code == 0, shown.output
+    log = next(iter((tmp_path / "out/run").rglob("*.csv"))).read_text("utf-8")
+    steps = [row.split(",")[0] for row in log.splitlines()[1:]]
+    assert steps == sorted(set(steps), key=int)
+
+
+def test_best_example_has_many_labels(tmp_path: Path) -> None:
+    write_documents(
+        tmp_path / "p.jsonl",
+        [
+            Document("a", "没有实体的句子在这里写得很长很长。", ()),
+            Document(
+                "b",
+                "短。合肥市政协主席韩冰在会上表示要努力。",
+                (Span(2, 7, "GOV"), Span(7, 9, "TITLE"), Span(9, 11, "PER")),
+            ),
+        ],
+    )
+    best = best_example(tmp_path / "p.jsonl")
+    assert best is not None
+    assert [(best.surface(s), s.label) for s in best.spans] == [
+        ("合肥市政协", "GOV"),
+        ("主席", "TITLE"),
+        ("韩冰", "PER"),
+    ]
