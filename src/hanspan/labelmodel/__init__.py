@@ -1,5 +1,6 @@
 """Many votes of rules -> one soft label: vote, Dawid-Skene, HMM. Imports no torch."""
 
 from hanspan.labelmodel.aggregate import AggregateSummary, aggregate, vote
+from hanspan.labelmodel.explain import explain
 
-__all__ = ["AggregateSummary", "aggregate", "vote"]
+__all__ = ["AggregateSummary", "aggregate", "explain", "vote"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,8 @@ import numpy as np
 from hanspan.data import Document, read_documents, whole, write_documents
 from hanspan.errors import ConfigError, HanspanError
 from hanspan.labelmodel.assemble import Collector, answers
+from hanspan.labelmodel.fitted import fit, load, save
+from hanspan.labelmodel.reliability import Reliability
 from hanspan.labelmodel.span_vote import SpanVote
 from hanspan.labelmodel.topics import TopicVoter
 from hanspan.labelmodel.votes import names_from_meta, read_rules_meta, rules_path
@@ -89,6 +90,8 @@ def aggregate(
     labels: Sequence[str] | None = None,
     topics: Sequence[str] | None = None,
     rules: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    calibrate: bool = False,
     progress: Progress | None = None,
 ) -> AggregateSummary:
     """Turn the votes of a file into training data.
@@ -103,6 +106,9 @@ def aggregate(
         labels: entity types, where they differ from those of the rules file.
         topics: classes of a document, likewise.
         rules: the rules file; by default the one beside ``weak_path``.
+        model: apply this saved label model, without fitting; ``method`` and ``rules`` are not
+            looked at then.
+        calibrate: fit the probabilities to what hidden rules say (slower; "auto" always does).
         progress: called as (done, total, what).
 
     Raises:
@@ -112,9 +118,13 @@ def aggregate(
     check_method(method)
     if Path(weak_path).resolve() == Path(output).resolve():
         raise HanspanError(f"{output}: expected another file than the input")
-    meta = read_rules_meta(rules or rules_path(weak_path))
-    names = names_from_meta(meta, labels, topics)
-    model = SpanVote(names)
+    if model is not None:
+        fitted = load(model)
+    else:
+        meta = read_rules_meta(rules or rules_path(weak_path))
+        names = names_from_meta(meta, labels, topics)
+        fitted = fit(read_documents(weak_path), names, method, calibrate=calibrate)
+    names, trust = fitted.names, Reliability(fitted.names)
     collector = Collector(names)
     count: Counter[str] = Counter()
     by_label: Counter[str] = Counter()
@@ -126,7 +136,7 @@ def aggregate(
             yield document
 
     def outgoing() -> Iterator[Document]:
-        for document in answers(incoming(), model, TopicVoter(names), names, collector):
+        for document in answers(incoming(), fitted.model, fitted.topics, names, collector, trust):
             count["documents"] += 1
             by_label.update(span.label for span in document.spans)
             if "topic" in document.labels:
@@ -136,14 +146,12 @@ def aggregate(
                 progress(count["documents"], None, "aggregate")
 
     soft_file = soft_path(output)
-    with whole(soft_file) as soft_part, whole(model_path(output)) as model_part:
+    with whole(soft_file) as soft_part:
         write_documents(output, outgoing())
         soft = collector.finish()
         soft.save(soft_part)
-        about = {"format": 1, "method": method, "labels": names.labels, "topics": names.topics}
-        model_part.write_text(
-            json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-        )
+    fitted.about["reliability"] = trust.table()
+    save(fitted, model_path(output))
     return AggregateSummary(
         count["documents"],
         count["votes"],
@@ -153,5 +161,6 @@ def aggregate(
         len(soft.state),
         int(np.count_nonzero(soft.state == POSITIVE)),
         int(np.count_nonzero(soft.state == NEGATIVE)),
-        method,
+        fitted.method,
+        fitted.reason,
     )

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanspan.data import Document, Span
+from hanspan.labelmodel.reliability import Reliability
 from hanspan.labelmodel.resolution import Resolution, SpanModel
-from hanspan.labelmodel.topics import TopicVoter, topic_votes, winner
+from hanspan.labelmodel.topics import TopicModel, topic_votes, winner
 from hanspan.labelmodel.votes import Names, Pattern, cut
 from hanspan.soft import NEGATIVE, SoftLabels
 
@@ -135,15 +136,20 @@ def labelled(
 def answers(
     documents: Iterable[Document],
     model: SpanModel,
-    topic_model: TopicVoter,
+    topic_model: TopicModel,
     names: Names,
     collector: Collector | None = None,
+    reliability: Reliability | None = None,
 ) -> Iterator[Document]:
-    """Stream documents with votes to documents with answers; fills ``collector`` on the way."""
+    """Stream documents with votes to documents with answers; fills collectors on the way."""
     resolver = Resolver(model, names)
     stream = iter(documents)
     while chunk := list(islice(stream, CHUNK)):
         pieces = resolver(chunk)
+        if reliability is not None:
+            for items in pieces:
+                for _, pattern, answer in items:
+                    reliability.add(pattern, answer)
         topics = [topic_model.predict(topic_votes(d, names)) for d in chunk]
         if collector is not None:
             table = np.array(topics, np.float32).reshape(len(chunk), len(names.topics))

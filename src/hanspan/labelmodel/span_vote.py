@@ -10,9 +10,10 @@ once. Then:
   leaves the characters unknown.
 * Higher priority wins over whatever it overlaps.
 * Of the rest, the set without overlap with the greatest sum of support times length is chosen
-  (weighted interval scheduling). A candidate inside a longer one *of another label* counts as
-  agreement, not as opposition: 合肥 as LOC does not speak against 合肥市委 as GOV. Inside one
-  of the same label it is a disagreement about borders, and support decides.
+  (weighted interval scheduling); support to the power 1.5, so that agreement counts more than
+  length. A candidate inside a longer one *of another label* counts as agreement, not as
+  opposition: 合肥 as LOC does not speak against 合肥市委 as GOV. Inside one of the same label it
+  is a disagreement about borders, and support decides.
 
 Longest-match voting on spans against token majority: +2.9 to +11.6 label F1 on four public sets.
 """
@@ -32,6 +33,8 @@ ENTITY_SHARE = 0.5
 """Part of its weight that a vote for "an entity of unknown type" adds to a type."""
 OTHER_LABEL_SHARE = 0.5
 """Part of the support of other labels on the same borders that speaks for the borders."""
+AGREEMENT = 1.5
+"""Exponent of support: two rules that agree count more than a span half as long again."""
 DOUBT = 0.1
 """Support that "no entity" has where nobody says so."""
 
@@ -119,7 +122,8 @@ def best_per_place(typed: Sequence[Candidate]) -> list[Candidate]:
     for items in places.values():
         items.sort(key=lambda c: (-c.priority, -c.support, c.label))
         first = items[0]
-        first.value = first.support + OTHER_LABEL_SHARE * sum(c.support for c in items[1:])
+        support = first.support + OTHER_LABEL_SHARE * sum(c.support for c in items[1:])
+        first.value = support**AGREEMENT
         out.append(first)
     return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,14 @@ def group_weights(votes: tuple[TopicVote, ...], names: Names) -> NDArray[np.floa
     for (topic, _), weight in strongest.items():
         out[topic] += weight
     return out
+
+
+class TopicModel(Protocol):
+    """What every label model of classes offers."""
+
+    def predict(self, votes: tuple[TopicVote, ...]) -> NDArray[np.float64]:
+        """Distribution over classes, shape (K,); all zero when no rule spoke."""
+        ...
 
 
 class TopicVoter:
