@@ -19,7 +19,10 @@ _WEAK_TITLE = re.compile("|".join(map(re.escape, _WEAK)))
 _BODIES = frozenset(["GOV", "COM", "ORG"])
 _TAIL = re.compile(
     "[\u4e00-\u9fff]{0,8}?(?:研究院|学院|研究所|研究生院|研究中心|附属[\u4e00-\u9fff]{0,4}医院|附属中学|分行|支行|营业部|"
-    "分公司|研究室|学部|办公厅|书记处|党组|党委|委员会|分局|总队|支队|派出所|司(?![长法机令空])|编办)"
+    "分公司|研究室|学部|办公厅|书记处|党组|党委|委员会|分局|总队|支队|派出所|司(?![长法机令空])|编办|队(?![员长伍友]))"
+)
+_ACTS = re.compile(
+    "授予|批准|主管|委托|直属|下属|支持|发布|公布|要求|指导|设立|成立|组织|任命|通知|举办|主办|监督|批复|任|召开"
 )
 _LOOSE = frozenset("的了在是和与及、由向对把被将为以等有会从到，。；：“”（）()省市县区")
 
@@ -53,11 +56,16 @@ _NO_POST = frozenset(["村民", "队员", "会员", "球员", "社员", "翻译"
 def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
     """An organisation with the department that follows it."""
     text = document.text
+    starts = {s.start: s.end for s in document.spans if s.label == "COM"}
     for span in document.spans:
         if span.label not in _BODIES:
             continue
+        if span.label == "COM" and starts.get(span.end, 0) > span.end:
+            yield span.start, starts[span.end], span.label  # 国网 + 四川省电力公司
         match = _TAIL.match(text, span.end)
-        if match is None or any(char in _LOOSE for char in match[0]):
+        if match is None or any(char in _LOOSE for char in match[0]) or _ACTS.search(match[0]):
+            continue
+        if match[0] == "队" and span.label != "ORG":
             continue
         if span.label == "COM" and not match[0].endswith(
             ("分行", "支行", "分公司", "营业部", "研究院")
