@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import fit_pages
-import page_generator as generator
+import page_stock
 from hanspan.pages import page as roles
 from hanspan.pages.blocks import BODY, BYLINE, CAPTION, DECK, FURNITURE, TITLE, Block, split_blocks
 from hanspan.pages.page import NOBODY, Join, Layout, Page, assemble
 from hanspan.pages.untangle import lay_out
 from hanspan.text import ends_sentence
+from page_stock import page_generator as generator
 
 SEED = 9_000
 LayOut = Callable[[Sequence[Block]], Layout]
@@ -89,7 +89,7 @@ def generated(
 ) -> generator.Score:
     """Score of ``count`` pages."""
     score = generator.Score()
-    for made in fit_pages.made_pages(data, bucket, count, seed, style):
+    for made in page_stock.made_pages(data, bucket, count, seed, style):
         page = take_apart(made.text, how)
         score.add(made, parts(page), named(page))
     return score
@@ -212,7 +212,7 @@ def main() -> None:
             ">= 0.995",
         )
     )
-    made = list(fit_pages.made_pages(data, 0, count, SEED + 1))
+    made = list(page_stock.made_pages(data, 0, count, SEED + 1))
     for goal in (250_000, 500_000, 1_000_000):
         text, number = "", 0
         while len(text.encode()) < goal:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 NOBODY = -1
 SURNAMES = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜"
@@ -29,6 +30,7 @@ FURNITURE = (
     "A03 要闻",
     "投稿邮箱：news@example.com",
 )
+NUMBERS = ("{}、", "（{}）", "第{}章 ", "第{}节　", "{}. ", "之{}：")
 BYLINES = (
     "本报记者 {name}",
     "本报记者 {name} 通讯员 {name}",
@@ -168,8 +170,8 @@ def dress(
             head = _clause(texts[place], dice, 4, 14)
             if head and dice.random() < 0.3 and (more := _clause(texts[place], dice, 4, 12)):
                 head = f"{head} {more}" if more != head else head
-            if head and dice.random() < 0.1:
-                head = "一二三四五六"[len(sections)] + "、" + head
+            if head and dice.random() < 0.2:
+                head = dice.choice(NUMBERS).format("一二三四五六"[len(sections)]) + head
             if head:
                 sections.append((place, head))
     return Story(title, tuple(texts), deck, kicker, byline, tuple(sections), tuple(captions))
@@ -208,12 +210,12 @@ def _columns(
 ) -> list[list[tuple[str, Line]]]:
     """Columns of (text, truth with places still to come)."""
     texts = [_slip(text, dice, style.slips) for text in story.paragraphs]
-    heads = dict(story.sections)
+    heads: dict[int, list[str]] = {}
+    for place, head in story.sections:
+        heads.setdefault(place, []).append(head)
     rows: list[list[tuple[str, Line]]] = []
     for index, text in enumerate(texts):
-        group = []
-        if index in heads:
-            group.append((heads[index], Line(0, 0, number, "section")))
+        group = [(head, Line(0, 0, number, "section")) for head in heads.get(index, ())]
         group.append((text, Line(0, 0, number, "paragraph", index)))
         rows.append(group)
     wanted = dice.randint(*style.columns)
@@ -383,7 +385,7 @@ class Score:
         for parts in groups:
             for part in parts:
                 have.add(tuple(part))
-                joins |= {(a[1], b[0]) for a, b in zip(part, part[1:], strict=False)}
+                joins |= {(a[1], b[0]) for a, b in pairwise(part)}
         self.cuts += len(truth)
         self.rejoined += len(truth & joins)
         self.joins += len(joins)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hanspan.pages import blocks as kinds
 from hanspan.pages import forms, ngrams
@@ -38,6 +38,7 @@ class Clue:
         text: index of the next block of running text, or -1.
         blank: whether a blank line stands before it.
         comma: whether a comma stands in it.
+        numbered: whether it begins with a number as section heads do.
         anchors: groups of titles on the page that have a byline or deck.
         loose: titles on the page that have none.
         goes_on: log odds that the next running text continues it, and is no beginning.
@@ -46,6 +47,7 @@ class Clue:
         title_follows: log odds that the next block, a possible title, is one; or None.
         alone: a bag of its words.
         doubled: the same, counted twice, as for a title.
+        memo: features worked out once.
     """
 
     index: int
@@ -65,6 +67,7 @@ class Clue:
     text: int
     blank: bool
     comma: bool
+    numbered: bool
     anchors: int
     loose: int
     goes_on: float
@@ -72,6 +75,7 @@ class Clue:
     title_follows: float | None
     alone: Bag
     doubled: Bag
+    memo: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
 
     @property
     def open(self) -> bool:
@@ -176,6 +180,7 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 text_after if block.kind != kinds.BODY else -1,
                 block.gap,
                 "，" in text,
+                forms.numbered(text),
                 anchors,
                 loose,
                 goes_on,

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from hanspan.text import CLOSERS, ends_sentence
 
 _HAN = "\u3400-\u9fff\U00020000-\U0003ffff"
+_DOUBLE = (
+    "(?:欧阳|上官|司马|司徒|诸葛|东方|皇甫|尉迟|公孙|慕容|令狐|夏侯|端木|南宫|轩辕|钟离|宇文|长孙|"
+    "阿[力不依布卜]|买买|努尔|古丽|达瓦|次仁|扎西|格桑|多吉|旦增|卓玛|才让)"
+)
 _NAME = re.compile(
-    rf"[{_HAN}]{{2,4}}(?:[·•][{_HAN}]{{1,6}})*|[{_HAN}]{{1,6}}(?:[·•][{_HAN}]{{1,6}})+"
+    rf"[{_HAN}]{{2,3}}|{_DOUBLE}[{_HAN}]{{1,2}}|[{_HAN}]{{1,6}}(?:[·•][{_HAN}]{{1,6}})+"
 )
 _HOUSE = (
     r"(?:本报|本社|本刊|本台|本网|总台央视|央视|新华社|中新社|中新网|新华网|人民网|光明网|"
@@ -57,13 +61,18 @@ _CONTACT = re.compile(
 )
 _DATE_LINE = re.compile(
     r"^(?:\W*(?:\d{4}|[二〇○零一二三四五六七八九]{4})年\s*[\d一二三四五六七八九十]{1,3}月\s*"
-    r"[\d一二三四五六七八九十]{1,3}日|\W*星期[一二三四五六日天]|\W*农历\S{2,12}|\W*第?\s*[A-Z]?\d{1,4}\s*[版页期]|"
+    r"[\d一二三四五六七八九十]{1,3}日|\W*星期[一二三四五六日天]|\W*农历\S{2,12}|\W*第?\s*[A-Z]?\d{1,4}\s*[版页期]|\W*[A-Z]\d{1,3}(?=\W|$)|"
     r"\W*(?:要闻|综合|国际|经济|文化|社会|时政|评论|体育|专题|广告|副刊|理论|教育|科技|法治|民生)(?:新闻|周刊|版|部)?)"
     r"+\W*$"
 )
 _FURNITURE = re.compile(
     r"^(?:[-—–·•\s]*(?:第?\s*[A-Z]?\d{1,4}\s*[版页]?|[A-Z]\d{1,3})[-—–·•\s]*|广告|公告|声明|更多.{0,6}|"
     r"(?:[^，。]{0,12})?(?:上接|下转|接第|转第|紧接|详见|见第)[^，。]{0,12}(?:版|页)[）)]?|[=\-_*—~·.•■□◆●\s]{2,})$"
+)
+_NUMBER = re.compile(
+    r"(?:第?[一二三四五六七八九十百]{1,4}[、章节编条部]|之[一二三四五六七八九十]|"
+    r"[一二三四五六七八九十]{1,3}[.．:： ]|"
+    r"[（(](?:[一二三四五六七八九十]{1,3}|\d{1,2})[）)]|\d{1,2}(?:[、．]|\.(?!\d))|[①②③④⑤⑥⑦⑧⑨⑩])"
 )
 _TABLE = re.compile(r"(?:\S+(?:\t+|\s{2,}|[|｜])){2,}\S*")
 
@@ -94,7 +103,7 @@ def byline(text: str) -> Byline | None:
     people["reporters"] += found
     for mark, after in zip(marks, [*marks[1:], None], strict=True):
         rest = line[mark.end() : after.start() if after else len(line)].strip(" \u3000·:：/／、")
-        rest = re.sub(r"(?:报道|摄影报道|综合报道|文|摄|电|发自.{2,8})$", "", rest).strip()
+        rest = re.sub(r"(?:(?:摄影|综合)?报道|(?<=\s)[文摄电]|发自.{2,8})$", "", rest).strip()
         names = _names(rest)
         if rest and names is None:
             return None
@@ -114,7 +123,7 @@ def byline(text: str) -> Byline | None:
 def _names(text: str) -> tuple[str, ...] | None:
     """Names set apart by blanks or 、; None where something is no name."""
     text = re.sub(r"[（(][^）)]{0,12}[）)]", "", text)
-    parts = [part for part in re.split(r"[\s\u3000、，,;；/／]+", text) if part]
+    parts = [part for part in re.split(r"[\s\u3000、/／]+", text) if part]
     merged: list[str] = []
     for part in parts:
         if len(part) == 1 and merged and len(merged[-1]) == 1:
@@ -182,3 +191,8 @@ def title_like(text: str) -> bool:
     if not 2 <= len(text) <= 48 or not body or body[-1] in "。，、；：:,;":
         return False
     return text.count("，") + text.count("。") * 3 + text.count("；") * 3 <= 2
+
+
+def numbered(text: str) -> bool:
+    """Whether the line begins with a number as heads of sections do: 一、 （二） 第三章 4."""
+    return _NUMBER.match(text) is not None

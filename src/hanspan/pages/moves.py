@@ -11,102 +11,59 @@ import functools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from importlib import resources
 
 from hanspan.pages import blocks as kinds
 from hanspan.pages import ngrams
 from hanspan.pages.clues import Clue
-from hanspan.pages.words import Bag
-
-TEXT, JOIN, NEW, HEAD, ATTACH, MORE, SECTION, BANNER = (
-    "text",
-    "join",
-    "new",
-    "head",
-    "attach",
-    "more",
-    "section",
-    "banner",
+from hanspan.pages.threads import (
+    ATTACH,
+    BANNER,
+    HEAD,
+    JOIN,
+    MORE,
+    NEW,
+    NOBODY,
+    SECTION,
+    TEXT,
+    Move,
+    State,
+    Thread,
 )
-NOBODY = -1
-_WINDOW = 80
-_MOST = 8
 
 Features = dict[str, float]
 
 
-@dataclass(slots=True, eq=False)
-class Thread:
-    """An article under way. Threads are never changed; a step makes a new one.
-
-    Attributes:
-        number: name of the article.
-        bag: what it is about, titles included.
-        recent: what its last paragraph is about.
-        last: index of its last paragraph, or -1.
-        open: whether that paragraph was cut.
-        titled: whether it has a headline.
-        seen: index of the last block that it got.
-        size: paragraphs so far.
-    """
-
-    number: int
-    bag: Bag
-    recent: Bag
-    last: int
-    open: bool
-    titled: bool
-    seen: int
-    size: int
-    steps: dict[tuple[str, int], Thread] = field(default_factory=dict)
-
-    def fit(self, clue: Clue) -> float:
-        """How well a block's words fit the article's."""
-        return self.bag.fit(clue.words)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where the reading stands.
-
-    Attributes:
-        threads: articles under way, the one touched last at the end.
-        count: articles begun so far.
-        current: number of the article that the last block went to.
-        due: number of the article whose title or section head was the last block.
-        heading: whether the last block was a title (another line of it may follow).
-    """
-
-    threads: tuple[Thread, ...] = ()
-    count: int = 0
-    current: int = NOBODY
-    due: int = NOBODY
-    heading: bool = False
-
-    def thread(self, number: int) -> Thread | None:
-        """The thread of that number, if it is still under way."""
-        return next((thread for thread in self.threads if thread.number == number), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One thing to do with a block: what, and for which article."""
-
-    what: str
-    number: int = NOBODY
-
-
 @functools.cache
 def weights() -> Mapping[str, float]:
-    """The weights of the features, as fitted by ``scripts/fit_pages.py``."""
+    """The weights of the features, as fitted by ``scripts/fit_page_weights.py``."""
     path = resources.files("hanspan") / "assets" / "pages" / "weights.json"
     loaded: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
 
 
+def score(features: Features, weight: Mapping[str, float]) -> float:
+    """Sum of the features, each times its weight; an unknown one counts nothing."""
+    total, get = 0.0, weight.get
+    for name, value in features.items():
+        total += get(name, 0.0) * value
+    return total
+
+
 def _title_features(clue: Clue, state: State, clues: Sequence[Clue], sort: str) -> Features:
     """What a title shows by itself; ``sort`` tells headlines, section heads and banners apart."""
+    shown = clue.memo.get(sort)
+    if shown is None:
+        shown = clue.memo[sort] = _title_shows(clue, clues, sort)
+    found = dict(shown)
+    if state.banner:
+        found[f"{sort}:after a banner"] = 1.0
+        if not clue.blank:
+            found[f"{sort}:in one stanza with a banner"] = 1.0
+    return found
+
+
+def _title_shows(clue: Clue, clues: Sequence[Clue], sort: str) -> Features:
     found = {
         f"{sort}:bias": 1.0,
         f"{sort}:title": max(-6.0, min(6.0, clue.title)),
@@ -124,6 +81,8 @@ def _title_features(clue: Clue, state: State, clues: Sequence[Clue], sort: str) 
         found[f"{sort}:others loose"] = math.log1p(clue.loose)
     if clue.comma:
         found[f"{sort}:comma"] = 1.0
+    if clue.numbered:
+        found[f"{sort}:numbered"] = 1.0
     found[f"{sort}:goes on"] = max(-6.0, min(6.0, clue.goes_on))
     if clue.later:
         found[f"{sort}:goes on later"] = max(-2.0, min(8.0, clue.later[-1][1]))
@@ -139,7 +98,8 @@ def _title_features(clue: Clue, state: State, clues: Sequence[Clue], sort: str) 
     return found
 
 
-def _text_features(clue: Clue, thread: Thread, state: State, clues: Sequence[Clue]) -> Features:
+def _text_features(clue: Clue, thread: Thread) -> Features:
+    """What speaks for a block's being text of an article, wherever the reading stands."""
     found: Features = {}
     fit = thread.fit(clue)
     if thread.size:
@@ -149,13 +109,6 @@ def _text_features(clue: Clue, thread: Thread, state: State, clues: Sequence[Clu
         found["text:first"] = 1.0
     if thread.size > 1:
         found["text:fit to last"] = thread.recent.fit(clue.words)
-    current = state.thread(state.current)
-    if thread.number != state.current:
-        found["text:gap"] = math.log1p(clue.index - thread.seen)
-        cut = current is not None and current.open
-        found["text:leave a cut" if cut else "text:leave an end"] = 1.0
-    if state.due not in (NOBODY, thread.number):
-        found["text:not the one due"] = 1.0
     if clue.kind == kinds.TITLE:
         found["text:title"] = max(-6.0, min(6.0, clue.title))
         found["text:could be title"] = 1.0
@@ -165,6 +118,18 @@ def _text_features(clue: Clue, thread: Thread, state: State, clues: Sequence[Clu
             found["text:anchored"] = 1.0
     if clue.dateline and thread.size:
         found["text:late dateline"] = 1.0
+    return found
+
+
+def _place_features(clue: Clue, thread: Thread, state: State, current: Thread | None) -> Features:
+    """What speaks for the article because of where the reading stands."""
+    found: Features = {}
+    if thread.number != state.current:
+        found["text:gap"] = math.log1p(clue.index - thread.seen)
+        cut = current is not None and current.open
+        found["text:leave a cut" if cut else "text:leave an end"] = 1.0
+    if state.due not in (NOBODY, thread.number):
+        found["text:not the one due"] = 1.0
     return found
 
 
@@ -209,13 +174,45 @@ def _start_features(clue: Clue, thread: Thread | None) -> Features:
 
 def moves(state: State, clue: Clue, clues: Sequence[Clue]) -> Iterator[tuple[Move, Features]]:
     """Every move that the next block allows, with its features."""
-    for thread in state.threads:
-        common = _text_features(clue, thread, state, clues)
-        if thread.open:
-            yield Move(JOIN, thread.number), {**common, **_join_features(clue, thread, clues)}
-        yield Move(TEXT, thread.number), {**common, **_start_features(clue, thread)}
-    best = max((thread.fit(clue) for thread in state.threads), default=0.0)
     current = state.thread(state.current)
+    for thread in state.threads:
+        place = _place_features(clue, thread, state, current)
+        text = _text_features(clue, thread)
+        if thread.open:
+            yield (
+                Move(JOIN, thread.number),
+                {**place, **text, **_join_features(clue, thread, clues)},
+            )
+        yield Move(TEXT, thread.number), {**place, **text, **_start_features(clue, thread)}
+    yield from _other_moves(state, clue, clues, current)
+
+
+def rated(
+    state: State, clue: Clue, clues: Sequence[Clue], weight: Mapping[str, float]
+) -> Iterator[tuple[Move, float]]:
+    """The moves of :func:`moves` with their scores; threads remember what does not change."""
+    current = state.thread(state.current)
+    for thread in state.threads:
+        known = thread.rates.get(clue.index)
+        if known is None:
+            text = score(_text_features(clue, thread), weight)
+            start = text + score(_start_features(clue, thread), weight)
+            join = 0.0
+            if thread.open:
+                join = text + score(_join_features(clue, thread, clues), weight)
+            known = thread.rates[clue.index] = (start, join)
+        place = score(_place_features(clue, thread, state, current), weight)
+        if thread.open:
+            yield Move(JOIN, thread.number), place + known[1]
+        yield Move(TEXT, thread.number), place + known[0]
+    for move, found in _other_moves(state, clue, clues, current):
+        yield move, score(found, weight)
+
+
+def _other_moves(
+    state: State, clue: Clue, clues: Sequence[Clue], current: Thread | None
+) -> Iterator[tuple[Move, Features]]:
+    best = max((thread.fit(clue) for thread in state.threads), default=0.0)
     fresh: Features = {"new:bias": 1.0, "new:fit of the best": best, **_start_features(clue, None)}
     if not state.threads:
         fresh["new:nothing yet"] = 1.0
@@ -269,6 +266,7 @@ def _title_moves(
             if following:
                 found["section:next fits"] = thread.fit(following)
             found["section:fit"] = thread.fit(clue)
+            found["section:has others"] = float(min(2, thread.sections))
             if thread.open:
                 found["section:cut"] = 1.0
             if thread.number != state.current:
@@ -291,73 +289,3 @@ def _title_moves(
     if following:
         found["banner:next fits"] = clue.alone.fit(following.words)
     yield Move(BANNER), found
-
-
-def step(state: State, clue: Clue, move: Move) -> State:
-    """The state after a move."""
-    if move.what == BANNER:
-        return replace(state, heading=False)
-    if move.what in (HEAD, NEW):
-        number = state.count
-        bag = clue.alone if move.what == NEW else clue.doubled
-        text = move.what == NEW
-        thread = Thread(
-            number,
-            bag,
-            bag,
-            clue.index if text else -1,
-            text and clue.open,
-            not text,
-            clue.index,
-            int(text),
-        )
-        threads = _pruned(state.threads, clue.index)
-        return State((*threads, thread), number + 1, number, NOBODY if text else number, not text)
-    number = move.number
-    old = state.thread(number)
-    if old is None:
-        raise ValueError(f"no article {number} is under way")
-    key = (move.what, clue.index)
-    thread_ = old.steps.get(key)
-    if thread_ is None:
-        thread_ = _grown(old, clue, move.what)
-        old.steps[key] = thread_
-    others = tuple(thread for thread in state.threads if thread.number != number)
-    text = move.what in (TEXT, JOIN)
-    return State(
-        (*_pruned(others, clue.index), thread_),
-        state.count,
-        number,
-        NOBODY if text else number,
-        move.what in (ATTACH, MORE),
-    )
-
-
-def _grown(old: Thread, clue: Clue, what: str) -> Thread:
-    if what in (TEXT, JOIN):
-        return Thread(
-            old.number,
-            old.bag.plus(clue.words),
-            clue.alone,
-            clue.index,
-            clue.open,
-            old.titled,
-            clue.index,
-            old.size + (what == TEXT),
-        )
-    return Thread(
-        old.number,
-        old.bag.plus(clue.words, 2),
-        old.recent,
-        old.last,
-        old.open,
-        old.titled or what in (ATTACH, MORE),
-        clue.index,
-        old.size,
-    )
-
-
-def _pruned(threads: tuple[Thread, ...], index: int) -> tuple[Thread, ...]:
-    """Drop what has not been touched for long, so that work grows no faster than the page."""
-    kept = tuple(thread for thread in threads if index - thread.seen < _WINDOW)
-    return kept[-_MOST + 1 :]

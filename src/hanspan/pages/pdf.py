@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from hanspan.errors import HanspanError
@@ -58,7 +59,9 @@ def _boxes(page: object) -> list[_Box]:
         text = text_page.get_text_bounded(left, bottom, right, top)
         text = " ".join(text.split())
         if text:
-            boxes.append(_Box(left, height - top, right, height - bottom, text))
+            # some fonts have no heights; a Chinese letter is about as high as it is wide
+            tall = max(top - bottom, 0.7 * (right - left) / len(text))
+            boxes.append(_Box(left, height - bottom - tall, right, height - bottom, text))
     text_page.close()
     return boxes
 
@@ -104,38 +107,43 @@ def _gap(spans: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _cut(boxes: list[_Box], depth: int = 0) -> list[list[_Box]]:
-    """Recursive X-Y cut (Nagy and Seth, 1984): whole-width white first, then between columns."""
-    if len(boxes) < 2 or depth > 12:
-        return [boxes] if boxes else []
+    """Recursive X-Y cut (Nagy and Seth, 1984) down to columns.
+
+    White between columns is cut first; white across the page only where columns come of it.
+    """
+    whole = [sorted(boxes, key=lambda box: (box.top, box.left))] if boxes else []
+    if len(boxes) < 2 or depth > 16:
+        return whole
     size = sorted(box.height for box in boxes)[len(boxes) // 2]
-    down, across = (
-        _gap([(box.top, box.bottom) for box in boxes]),
-        _gap([(box.left, box.right) for box in boxes]),
-    )
-    if across[0] > 0.8 * size and not (down[0] > 2.0 * size and down[0] > across[0]):
-        first = [box for box in boxes if box.right <= across[1]]
-        second = [box for box in boxes if box.right > across[1]]
+    across, middle = _gap([(box.left, box.right) for box in boxes])
+    if across > 0.8 * size:
+        first = [box for box in boxes if box.right <= middle]
+        second = [box for box in boxes if box.right > middle]
         return _cut(first, depth + 1) + _cut(second, depth + 1)
-    if down[0] > 0.9 * size:
-        first = [box for box in boxes if box.bottom <= down[1]]
-        second = [box for box in boxes if box.bottom > down[1]]
-        return _cut(first, depth + 1) + _cut(second, depth + 1)
-    return [sorted(boxes, key=lambda box: (box.top, box.left))]
+    down, middle = _gap([(box.top, box.bottom) for box in boxes])
+    if down <= 0:
+        return whole
+    upper = _cut([box for box in boxes if box.bottom <= middle], depth + 1)
+    lower = _cut([box for box in boxes if box.bottom > middle], depth + 1)
+    return whole if len(upper) == len(lower) == 1 else upper + lower
 
 
 def _paragraphs(boxes: list[_Box]) -> list[str]:
-    """Lines of one column -> paragraphs: a new one is indented or follows a short line."""
+    """Lines of one column -> paragraphs: a new one is indented, apart, or follows a short line."""
     left = min(box.left for box in boxes)
     right = max(box.right for box in boxes)
+    steps = sorted(after.top - before.top for before, after in itertools.pairwise(boxes))
+    leading = steps[len(steps) // 2] if steps else 0.0
     out: list[str] = []
     previous: _Box | None = None
     for box in boxes:
-        size = box.height
+        size = max(box.height, 0.5 * leading)
         fresh = (
             previous is None
             or box.left - left > 1.2 * size
             or right - previous.right > 1.6 * size
-            or abs(previous.height - size) > 0.25 * size
+            or abs(previous.height - box.height) > 0.25 * size
+            or box.top - previous.top > 1.6 * leading
         )
         if fresh:
             out.append(box.text)

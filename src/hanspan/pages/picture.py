@@ -34,7 +34,7 @@ main{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:20px;pad
 h2{font-size:13px;letter-spacing:.04em;color:#6b675f;margin:12px 0 8px;font-weight:600}
 #page{position:relative;padding-left:92px}#page svg{position:absolute;left:0;top:0;width:92px}
 .b{background:#fff;border-left:6px solid var(--c);margin:0 0 5px;padding:5px 10px;border-radius:3px;
-position:relative;max-height:7.2em;overflow:hidden}
+position:relative;max-height:calc(6.4em + 10px);overflow:hidden}
 .b i{float:right;font-style:normal;font-size:11px;color:#fff;background:var(--c);border-radius:9px;
 padding:0 8px;margin-left:8px}
 .b s{text-decoration:none;color:#8b867c;font-size:11px;margin-right:6px}

@@ -10,21 +10,19 @@ from hanspan.pages import blocks as kinds
 from hanspan.pages import page as roles
 from hanspan.pages.blocks import Block
 from hanspan.pages.clues import Clue, gather
-from hanspan.pages.moves import (
+from hanspan.pages.moves import Features, rated, score, weights
+from hanspan.pages.page import NOBODY, Join, Layout
+from hanspan.pages.threads import (
     ATTACH,
     BANNER,
     HEAD,
     JOIN,
     MORE,
     SECTION,
-    Features,
     Move,
     State,
-    moves,
     step,
-    weights,
 )
-from hanspan.pages.page import NOBODY, Join, Layout
 from hanspan.pages.words import Bag
 
 BEAM = 24
@@ -48,36 +46,32 @@ class _Path:
     before: _Path | None
 
 
-def score(features: Features, weight: Mapping[str, float]) -> float:
-    """Sum of the features, each times its weight; an unknown one counts nothing."""
-    total, get = 0.0, weight.get
-    for name, value in features.items():
-        total += get(name, 0.0) * value
-    return total
-
-
-def search(clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float]) -> list[Move]:
+def search(
+    clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float], beam: int = BEAM
+) -> list[Move]:
     """The best moves for the blocks ``order``, one after the other."""
-    beam = [_Path(0.0, State(), None, None)]
+    paths = [_Path(0.0, State(), None, None)]
     for index in order:
         clue = clues[index]
         grown: list[tuple[float, Move, _Path]] = []
-        for path in beam:
-            for move, found in moves(path.state, clue, clues):
-                grown.append((path.score + score(found, weight), move, path))
+        for path in paths:
+            for move, value in rated(path.state, clue, clues, weight):
+                grown.append((path.score + value, move, path))
         grown.sort(key=lambda item: -item[0])
         best = grown[0][0]
-        beam = []
+        paths = []
         seen: set[tuple[int, ...]] = set()
-        for total, move, path in grown[: BEAM * 2]:
-            if total < best - _PRUNE or len(beam) == BEAM:
+        for total, move, path in grown[: beam * 2]:
+            if total < best - _PRUNE or len(paths) == beam:
                 break
             state = step(path.state, clue, move)
             same = _signature(state)
             if same not in seen:
                 seen.add(same)
-                beam.append(_Path(total, state, move, path))
-    last: _Path | None = max(beam, key=lambda path: path.score + score(endings(path.state), weight))
+                paths.append(_Path(total, state, move, path))
+    last: _Path | None = max(
+        paths, key=lambda path: path.score + score(endings(path.state), weight)
+    )
     found_moves: list[Move] = []
     while last is not None and last.move is not None:
         found_moves.append(last.move)
@@ -87,7 +81,7 @@ def search(clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, flo
 
 def _signature(state: State) -> tuple[int, ...]:
     """Two paths with the same one differ only far back: the better one stands for both."""
-    flat = [state.current, state.due, int(state.heading)]
+    flat = [state.current, state.due, int(state.heading), int(state.banner)]
     for thread in state.threads:
         flat += [thread.number, thread.last, int(thread.titled), thread.seen, thread.size]
     return tuple(flat)
@@ -135,9 +129,10 @@ def _certainty(
     state: State, clues: Sequence[Clue], index: int, move: Move, weight: Mapping[str, float]
 ) -> float:
     """Probability of a move among those that stood open."""
-    rated = {one: score(found, weight) for one, found in moves(state, clues[index], clues)}
-    top = max(rated.values())
-    return math.exp(rated[move] - top) / sum(math.exp(value - top) for value in rated.values())
+    open_moves = dict(rated(state, clues[index], clues, weight))
+    top = max(open_moves.values())
+    whole = sum(math.exp(value - top) for value in open_moves.values())
+    return math.exp(open_moves[move] - top) / whole
 
 
 def _settle(
@@ -165,12 +160,12 @@ def _settle(
                 if owners[later] != NOBODY:
                     near.setdefault(owners[later], 0.2)
                     break
-            rated = {
+            fits = {
                 owner: bags[owner].fit(clues[index].words) + near.get(owner, 0.0)
                 for owner in sorted({*owners[max(0, index - 60) : index + 60], *near})
                 if owner in bags
             }
-            owners[index] = max(rated, key=lambda owner: rated[owner], default=NOBODY)
+            owners[index] = max(fits, key=lambda owner: fits[owner], default=NOBODY)
 
 
 def _name_titles(

@@ -1,0 +1,180 @@
+"""HANSPAN_DATA=../shared/data python scripts/fit_page_weights.py
+
+Fit the weights of ``hanspan.pages.moves`` on generated pages: first each choice by itself, then
+whole pages. The articles are those of ``page_stock.hold_out`` 1; 0 is left to the benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from hanspan.pages import moves, threads, untangle
+from hanspan.pages.blocks import split_blocks
+from hanspan.pages.clues import gather
+from page_stock import made_pages, page_generator
+
+SEED = 20261124
+RATE = 0.005
+PASSES = 4
+OUT = Path(__file__).resolve().parents[1] / "src/hanspan/assets/pages/weights.json"
+
+Choice = tuple[threads.Move, dict[threads.Move, moves.Features]]
+
+
+def gold_moves(made: page_generator.MadePage) -> tuple[list[Choice], threads.State, bool]:
+    """For each block of a page the right move and the features of all; the end; if complete."""
+    blocks = split_blocks(made.text)
+    clues = gather(blocks)
+    truth = {(line.start, line.end): line for line in made.lines}
+    numbers: dict[int, int] = {}
+    state = threads.State()
+    choices: list[Choice] = []
+    for block in blocks:
+        if block.kind not in ("body", "title"):
+            continue
+        line = truth.get((block.pieces[0][0], block.pieces[-1][1]))
+        if line is None:
+            return choices, state, False
+        number = numbers.get(line.story, threads.NOBODY)
+        thread = state.thread(number)
+        if line.role == "paragraph":
+            if thread is None:
+                right = threads.Move(threads.NEW)
+            elif line.part and thread.open:
+                right = threads.Move(threads.JOIN, number)
+            else:
+                right = threads.Move(threads.TEXT, number)
+        elif line.role == "section" and thread is not None:
+            right = threads.Move(threads.SECTION, number)
+        elif line.role in ("banner", "furniture", "caption"):
+            right = threads.Move(threads.BANNER)
+        elif thread is None:
+            right = threads.Move(threads.HEAD)
+        elif not thread.titled:
+            right = threads.Move(threads.ATTACH, number)
+        else:
+            right = threads.Move(threads.MORE, number)
+        options = dict(moves.moves(state, clues[block.index], clues))
+        if right not in options:
+            return choices, state, False
+        if right.what in (threads.NEW, threads.HEAD):
+            numbers[line.story] = state.count
+        choices.append((right, options))
+        state = threads.step(state, clues[block.index], right)
+    return choices, state, True
+
+
+def polish(
+    pages: list[page_generator.MadePage],
+    weight: dict[str, float],
+    spread: dict[str, float],
+    passes: int,
+) -> dict[str, float]:
+    """Averaged structured perceptron over whole pages, from the weights of the single choices."""
+    golds = [(made, *gold_moves(made)) for made in pages]
+    golds = [gold for gold in golds if gold[3]]
+    total: defaultdict[str, float] = defaultdict(float)
+    turns = 0
+    dice = random.Random(SEED)
+    for turn in range(passes):
+        dice.shuffle(golds)
+        wrong = blocks_wrong = 0
+        for made, choices, end, _ in golds:
+            blocks = split_blocks(made.text)
+            clues = gather(blocks)
+            order = [b.index for b in blocks if b.kind in ("body", "title")]
+            found = untangle.search(clues, order, weight, beam=12)
+            change: defaultdict[str, float] = defaultdict(float)
+            state = threads.State()
+            for index, move, (right, options) in zip(order, found, choices, strict=True):
+                blocks_wrong += move != right
+                for name, value in dict(moves.moves(state, clues[index], clues))[move].items():
+                    change[name] -= value
+                for name, value in options[right].items():
+                    change[name] += value
+                state = threads.step(state, clues[index], move)
+            for name, value in untangle.endings(end).items():
+                change[name] += value - untangle.endings(state)[name]
+            if found != [right for right, _ in choices]:
+                wrong += 1
+                margin = sum(weight.get(name, 0.0) * value for name, value in change.items())
+                if margin < 0:
+                    for name, value in change.items():
+                        scale = spread.get(name, 1.0) ** 2
+                        weight[name] = weight.get(name, 0.0) + RATE / scale * max(
+                            -4 * scale, min(4 * scale, value)
+                        )
+            turns += 1
+            for name, value in weight.items():
+                total[name] += value
+        print(f"  pass {turn + 1}: {wrong} of {len(golds)} pages differ, {blocks_wrong} moves")
+    return {name: value / turns for name, value in total.items()}
+
+
+def fit_weights(data: Path, count: int = 800) -> None:
+    """Conditional logit over the moves, by gradient descent with momentum, lightly shrunk."""
+    rows: list[tuple[moves.Features, list[moves.Features]]] = []
+    pages = list(made_pages(data, 1, count, SEED, treatise=0.06))
+    for made in pages:
+        for move, options in gold_moves(made)[0]:
+            chosen = options.pop(move)
+            rows.append((chosen, list(options.values())))
+    names = sorted({name for right, others in rows for one in (right, *others) for name in one})
+    column = {name: i for i, name in enumerate(names)}
+    ends = np.cumsum([1 + len(others) for _, others in rows])
+    starts = np.concatenate([[0], ends[:-1]])
+    matrix = np.zeros((int(ends[-1]), len(names)), np.float32)
+    place = 0
+    for right, others in rows:
+        for one in (right, *others):
+            for name, value in one.items():
+                matrix[place, column[name]] = value
+            place += 1
+    print(f"{count} pages, {len(rows)} choices among {len(matrix)} moves, {len(names)} features")
+    spread = matrix.std(0) + 1e-6
+    scaled = matrix / spread
+    weight, speed = np.zeros((2, len(names)), np.float32)
+    choice = np.repeat(np.arange(len(rows)), np.diff(np.concatenate([[0], ends])))
+    for turn in range(200):
+        value = scaled @ weight
+        value -= np.maximum.reduceat(value, starts)[choice]
+        chance = np.exp(value)
+        chance /= np.add.reduceat(chance, starts)[choice]
+        expected = chance @ scaled
+        wanted = scaled[starts].sum(0)
+        gradient = (wanted - expected) / len(rows) - 2e-4 * weight
+        speed = 0.95 * speed + gradient
+        weight += 0.5 * speed
+        if turn % 100 == 99:
+            loss = -np.log(np.maximum(chance[starts], 1e-12)).mean()
+            best = np.maximum.reduceat(chance, starts)
+            right_share = (chance[starts] >= best - 1e-9).mean()
+            print(f"  turn {turn + 1}: loss {loss:.4f}, right move first {right_share:.4f}")
+    final = {name: float(w) for name, w in zip(names, weight / spread, strict=True)}
+    final |= {"end:cut": -2.0, "end:headless": -2.0, "end:empty": -2.0}
+    final = polish(pages, final, dict(zip(names, map(float, spread), strict=True)), PASSES)
+    final = {name: round(value, 3) for name, value in sorted(final.items())}
+    path = OUT
+    path.write_text(json.dumps(final, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", type=int, default=900)
+    args = parser.parse_args()
+    if "HANSPAN_DATA" not in os.environ:
+        sys.exit("HANSPAN_DATA is not set; expected the folder of the data")
+    fit_weights(Path(os.environ["HANSPAN_DATA"]), args.pages)
+
+
+if __name__ == "__main__":
+    main()
