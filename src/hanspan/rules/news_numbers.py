@@ -95,6 +95,7 @@ _ARABIC_ONLY = {
     "度": "过假", "级": "别人", "分": "之钟别析公布子成配行店校院局部支手歧红享散母",
     "秒": "钟", "股": "份市权东票价民息本骨指线", "国": None, "兆": "瓦赫", "瓦": "",
 }  # fmt: skip
+_ORDINAL_WITH_ER = frozenset("期次级类代胎手套届层楼线把")
 _DURATION = frozenset(["年", "天", "周", "个月", "个星期", "个小时", "个半月", "秒"])
 
 
@@ -114,7 +115,7 @@ _LONG = (
     "年半|人份|余年"
 )
 _COUNT = re.compile(
-    rf"(?<![第0-9０-９.．A-Za-z])(?P<num>(?:{_AR}[多余]?[十百千万亿]*|[数几上][十百千万亿]+|几[十百千万亿]+|{_CN}[几]?)"
+    rf"(?<![第0-9０-９.．A-Za-z零〇一二三四五六七八九十百千万亿])(?P<num>(?:{_AR}[多余]?[十百千万亿]*|[数几上][十百千万亿]+|几[十百千万亿]+|{_CN}[几]?)"
     rf"{_AFTER}(?:[-—–－~～至到](?:{_AR}|{_CN}){_AFTER})?)\s?"
     rf"(?P<word>{_LONG}|{_alternatives(_STOP)}|(?<=[0-9０-９万亿])(?:{_alternatives(_ARABIC_ONLY)}))"
 )
@@ -133,13 +134,23 @@ def count(document: Document) -> Iterator[tuple[int, int]]:
     """Number and measure word; ordinals, articles and 几个 left out."""
     text = document.text
     for match in _COUNT.finditer(text):
-        number, word, start = match["num"], match["word"], match.start()
+        number, word, (start, end) = match["num"], match["word"], match.span()
         before = text[max(0, start - 1) : start]
         if before in ("第", "初", "每", "某") or text[max(0, start - 2) : start] == "好几":
             continue
         if number[0] == "几" and (len(number) == 1 or before in ("好", "这", "那")):
             continue
         if number == "一" and word not in _DURATION:
+            continue
+        if number == "二" and word in _ORDINAL_WITH_ER:
+            continue  # 二期 is the second, 两期 are two
+        if (
+            word == "届"
+            and number[0] not in "两几0123456789"
+            or (word == "级" and number[-1] in "万亿")
+        ):
+            continue
+        if text[start - 1 : end] in ("红十字",) or text.startswith("十字路", start):
             continue
         if number in ("万", "亿") and word in ("条", "家", "人"):
             continue
@@ -148,7 +159,7 @@ def count(document: Document) -> Iterator[tuple[int, int]]:
                 continue  # a calendar year
         if word == "周" and number[-1] not in "0123456789一二三四五六七八九十两多余":
             continue
-        yield start, match.end()
+        yield start, end
 
 
 @rule("big_few", labels=["QTY"], group="quantity", yes=["是合肥[[三大]]产业之一"], no=["二十大"])
