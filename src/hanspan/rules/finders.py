@@ -68,6 +68,10 @@ class Finder:
         """(start, end, label) or (start, end, label, score)."""
         raise NotImplementedError
 
+    def silent(self, scene: Scene) -> bool:
+        """Whether it is known at once that there are no candidates."""
+        return False
+
     def report(self) -> list[str]:
         """What the user should know after a run."""
         return []
@@ -81,6 +85,8 @@ class Finder:
             scene: the document.
             vetoed: told (start, end, label, why) of each that does not pass.
         """
+        if self.silent(scene):
+            return ()
         found = self.candidates(scene)
         if self.borders is not None and self.borders.active:
             found = self._pass(found, self.borders, scene, vetoed)
@@ -134,6 +140,9 @@ class WordFinder(_Text):
         self.words = words
         self._ascii = any(_edge(word[0]) or _edge(word[-1]) for word in words)
 
+    def silent(self, scene: Scene) -> bool:
+        return self.number not in scene.hits
+
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         found = scene.hits.get(self.number, ())
         if not self._ascii or not found:
@@ -153,9 +162,9 @@ def _apart(text: str, start: int, end: int) -> bool:
 
 
 class PatternFinder(_Text):
-    """One or more patterns; ``first`` is the number of the first in the set's gate."""
+    """One or more patterns; ``numbers`` are theirs in the set's gate."""
 
-    first = 0
+    numbers: Sequence[int]
 
     def __init__(
         self,
@@ -166,20 +175,26 @@ class PatternFinder(_Text):
     ) -> None:
         super().__init__(info, spec)
         self.matchers = tuple(matchers)
+        self.numbers = range(len(self.matchers))
         self.flat = len(self.matchers) + bool(words) > 1
         self.words = words or {}
 
+    def silent(self, scene: Scene) -> bool:
+        windows, hits = scene.windows, scene.hits
+        if windows is None or (self.words and self.number in hits):
+            return False
+        return not any(map(windows.__contains__, self.numbers))
+
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         view = scene.views.get(self.width, self.traditional)
-        yield from scene.hits.get(self.number, ())
-        gated = scene.windows
-        for number, matcher in enumerate(self.matchers, self.first):
-            if gated is None:
-                yield from matcher.find(view)
-            else:
-                windows = gated.get(number)
-                if windows is not None:
-                    yield from matcher.find(view, windows)
+        found = [*scene.hits.get(self.number, ())] if self.words else []
+        windows = scene.windows
+        for number, matcher in zip(self.numbers, self.matchers, strict=True):
+            if windows is None:
+                found += matcher.find(view)
+            elif number in windows:
+                found += matcher.find(view, windows[number])
+        return found
 
 
 class FunctionFinder(Finder):

@@ -8,16 +8,21 @@ the whole text, or not at all. This changes no match.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hanspan.rules.literals import UNBOUNDED, cost, needs
+from hanspan.rules.atoms import FULL_STOPS, MARKS, UNBOUNDED, cost
+from hanspan.rules.literals import needs
 
 if TYPE_CHECKING:
     from hanspan.rules.patterns import Matcher
 
 _WIDEST = 200  # characters; wider windows would cover most texts
 _TOO_FREQUENT = 200.0  # in a thousand characters
+_NOTHING = re.compile(b"(?!)")
+_FULL_STOPS = re.compile("|".join(FULL_STOPS).encode())
+_MARKS = re.compile("|".join(MARKS).encode())
 _FOUR_BYTES = re.compile(b"[\xf0-\xf4]")
 
 Windows = dict[int, list[int]]
@@ -33,17 +38,19 @@ class Gate:
     """
 
     def __init__(self, matchers: Sequence[Matcher], first: int = 0) -> None:
-        targets: dict[str, list[tuple[int, int, int]]] = {}
+        targets: dict[str, list[tuple[int, int, int, int]]] = {}
         self.always: list[int] = []
         for number, matcher in enumerate(matchers, first):
-            need = needs(matcher.pattern).atoms if matcher.bytes else None
-            if need is None or cost(need.strings) > _TOO_FREQUENT:
+            need = needs(matcher.pattern)
+            atoms = need.atoms if matcher.bytes else None
+            if atoms is None or cost(atoms.strings) > _TOO_FREQUENT:
                 self.always.append(number)
                 continue
-            wide = need.before + need.after > _WIDEST
-            before, after = (UNBOUNDED, UNBOUNDED) if wide else (need.before, need.after)
-            for atom in need.strings:
-                targets.setdefault(atom, []).append((number, before, after))
+            marks = 2 if not need.marks else 1 if not need.marks & FULL_STOPS else 0
+            wide = atoms.before + atoms.after > _WIDEST
+            before, after = (UNBOUNDED, UNBOUNDED) if wide else (atoms.before, atoms.after)
+            for atom in atoms.strings:
+                targets.setdefault(atom, []).append((number, before, after, marks))
         self._targets = [*targets.values()]
         self._automaton = _bytes_automaton([*targets]) if targets else None
 
@@ -55,11 +62,21 @@ class Gate:
         if self._automaton is None:
             return
         targets = self._targets
+        cuts: tuple[list[int], ...] = ()
         unit = 4 if _FOUR_BYTES.search(data) else 3  # most bytes of a character
         for i, start, end in self._automaton.find_matches_as_indexes(data, overlapping=True):
-            for number, before, after in targets[i]:
+            for number, before, after, marks in targets[i]:
                 low, high = start - before * unit, end + after * unit
-                if high > size:
+                if marks:
+                    if not cuts:
+                        cuts = _cuts(data)
+                    borders = cuts[marks]
+                    k = bisect_right(borders, start)
+                    if borders[k - 1] > low:
+                        low = borders[k - 1]
+                    if borders[k] < high:
+                        high = borders[k]
+                elif high > size:
                     high = size
                 seen = out.get(number)
                 if seen is None:
@@ -71,6 +88,15 @@ class Gate:
                         _merge(seen, max(0, low))
                 else:
                     seen += (low, high)
+
+
+def _cuts(data: bytes) -> tuple[list[int], ...]:
+    """Borders of the pieces between full stops, and between any marks; first none."""
+    size = len(data)
+    return tuple(
+        [0, *(end for match in marks.finditer(data) for end in match.span()), size, size + 1]
+        for marks in (_NOTHING, _FULL_STOPS, _MARKS)
+    )
 
 
 def _merge(seen: list[int], low: int) -> None:

@@ -1,4 +1,4 @@
-"""What a pattern must contain: strings of which every match holds one, and how long it can be.
+"""Reads a pattern for what every match must contain, how long it can be, where text can be cut.
 
 A reader of the part of re2's syntax that rules use. Anything else is answered by "unknown",
 which only means that the pattern is run on every text.
@@ -6,64 +6,45 @@ which only means that the pattern is run on every text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from hanspan.rules.atoms import (
+    MARKS,
+    UNBOUNDED,
+    Atoms,
+    Need,
+    Run,
+    add,
+    better,
+    shortest,
+)
 
-MAX_STRINGS = 64  # a finite set of strings is multiplied out up to this size
-MAX_ATOMS = 4000
-MAX_CHARS = 64  # a class of more characters says nothing
-UNBOUNDED = 1 << 20
+_MAX_ATOMS = 4000
+_MAX_CHARS = 64  # a class of more characters says nothing
 
 _DIGITS = frozenset("0123456789")
-_EVERYWHERE = frozenset("，。的、")
-_FREQUENT = frozenset("一是在了和有国中人上大为年不发会业这地生以到新成个时行来0123456789“”\n ")
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "a": "\a"}
+_PERL: dict[str, frozenset[str]] = {
+    "w": frozenset(),
+    "s": frozenset("\n "),
+    "D": MARKS,
+    "W": MARKS,
+    "S": MARKS - {"\n", " "},
+}
 
 
 class _Unknown(Exception):
     """Syntax that is not understood."""
 
 
-@dataclass(frozen=True)
-class Atoms:
-    """Strings of which every match contains one.
-
-    Attributes:
-        strings: never empty, none of them empty.
-        before: most characters of a match that can stand before the string.
-        after: ... behind it.
-    """
-
-    strings: frozenset[str]
-    before: int = 0
-    after: int = 0
-
-    def inside(self, before: int, after: int) -> Atoms:
-        """The same, seen from a larger pattern."""
-        return Atoms(self.strings, _add(self.before, before), _add(self.after, after))
-
-
-@dataclass(frozen=True)
-class Need:
-    """What is known of a pattern.
-
-    Attributes:
-        exact: all strings that it can match, where they are few; else None.
-        atoms: None where nothing is known.
-        longest: most characters of a match.
-    """
-
-    exact: frozenset[str] | None
-    atoms: Atoms | None
-    longest: int
-
-    @property
-    def best(self) -> Atoms | None:
-        """Its atoms, or its exact strings as such, whichever are rarer."""
-        return _better(_atoms(self.exact), self.atoms)
-
-
 _EMPTY = Need(frozenset({""}), None, 0)
-_ANY = Need(None, None, 1)
+_WORDLIKE = ("Han", "L", "N", "Lu", "Ll", "Lo", "Nd", "Latin", "Greek", "Cyrillic")
+
+
+def _any(marks: frozenset[str] | set[str]) -> Need:
+    return Need(None, None, 1, frozenset(marks))
+
+
+def _one(strings: frozenset[str]) -> Need:
+    return Need(strings, None, 1, frozenset(strings & MARKS))
 
 
 def needs(pattern: str) -> Need:
@@ -82,83 +63,10 @@ def needs(pattern: str) -> Need:
         if reader.position < len(pattern):
             raise _Unknown
     except (_Unknown, IndexError, ValueError, RecursionError):
-        return Need(None, None, UNBOUNDED)
+        return Need(None, None, UNBOUNDED, MARKS)
     best = need.best
-    return Need(need.exact, None if best is None else _shortest(best), need.longest)
-
-
-def _add(one: int, two: int) -> int:
-    return min(UNBOUNDED, one + two)
-
-
-def _atoms(exact: frozenset[str] | None) -> Atoms | None:
-    return None if not exact or "" in exact else Atoms(exact)
-
-
-def _better(one: Atoms | None, two: Atoms | None) -> Atoms | None:
-    if one is None or two is None:
-        return two if one is None else one
-    return min(one, two, key=lambda atoms: cost(atoms.strings))
-
-
-def cost(atoms: frozenset[str]) -> float:
-    """How often one of the strings is likely to occur in a thousand characters."""
-    return sum(
-        (40.0 if atom in _EVERYWHERE else 8.0 if atom in _FREQUENT else 1.0)
-        if len(atom) == 1
-        else 0.1 ** (len(atom) - 1)
-        for atom in atoms
-    )
-
-
-def _shortest(atoms: Atoms) -> Atoms:
-    """Without those that contain another."""
-    kept: set[str] = set()
-    lengths = [len(atom) for atom in atoms.strings]
-    slack = max(lengths) - min(lengths)
-    for atom in sorted(atoms.strings, key=len):
-        parts = {atom[i:j] for i in range(len(atom)) for j in range(i + 1, len(atom) + 1)}
-        if not parts & kept:
-            kept.add(atom)
-    return Atoms(frozenset(kept), _add(atoms.before, slack), _add(atoms.after, slack))
-
-
-class Run:
-    """All strings that the last few parts of a row can make, multiplied out.
-
-    Attributes:
-        strings: which.
-        begin: most characters of the row before them.
-    """
-
-    def __init__(self, begin: int = 0) -> None:
-        self.strings: frozenset[str] = frozenset({""})
-        self.begin = begin
-        self._last: frozenset[str] = frozenset()
-        self._last_begin = begin
-
-    def grow(self, part: Need, begin: int) -> bool:
-        """Join a part to it; False where it is not exact or the strings would be too many."""
-        if part.exact is None or len(self.strings) * len(part.exact) > MAX_STRINGS:
-            return False
-        self.strings = frozenset(a + b for a in self.strings for b in part.exact)
-        self._last, self._last_begin = part.exact, begin
-        return True
-
-    def needs(self, end: int) -> list[tuple[Atoms, int]]:
-        """What it says of the row."""
-        atoms = _atoms(self.strings)
-        return [] if atoms is None else [(atoms.inside(self.begin, 0), end)]
-
-    def restart(self, exact: frozenset[str], begin: int) -> Run:
-        """A run of the last part and one more, or of that one alone."""
-        run = Run(begin)
-        run.strings = exact
-        if 0 < len(self._last) * len(exact) <= MAX_STRINGS:
-            run.begin = self._last_begin
-            run.strings = frozenset(a + b for a in self._last for b in exact)
-        run._last, run._last_begin = exact, begin
-        return run
+    atoms = None if best is None else shortest(best)
+    return Need(need.exact, atoms, need.longest, need.marks)
 
 
 class _Reader:
@@ -201,20 +109,23 @@ class _Reader:
                     max(atoms.before, own.before),
                     max(atoms.after, own.after),
                 )
-        if atoms is not None and len(atoms.strings) > MAX_ATOMS:
+        if atoms is not None and len(atoms.strings) > _MAX_ATOMS:
             atoms = None
-        if exact is not None and len(exact) > MAX_ATOMS:
+        if exact is not None and len(exact) > _MAX_ATOMS:
             exact = None
-        return Need(exact, atoms, max(branch.longest for branch in branches))
+        marks = frozenset().union(*(branch.marks for branch in branches))
+        longest = max(branch.longest for branch in branches)
+        return Need(exact, atoms, longest, marks)
 
     def row(self) -> Need:
         """Parts that follow each other."""
         run = Run()
         seen: list[tuple[Atoms, int]] = []  # what is needed, and characters up to its end
-        whole, longest = True, 0
+        whole, longest, marks = True, 0, frozenset[str]()
         while self.position < len(self.pattern) and self.peek() not in "|)":
             part = self.repeated()
-            begin, longest = longest, _add(longest, part.longest)
+            begin, longest = longest, add(longest, part.longest)
+            marks |= part.marks
             if run.grow(part, begin):
                 continue
             seen += run.needs(begin)
@@ -229,8 +140,8 @@ class _Reader:
         seen += run.needs(longest)
         best: Atoms | None = None
         for atoms, end in seen:
-            best = _better(best, atoms.inside(0, longest - end if longest < UNBOUNDED else longest))
-        return Need(run.strings if whole else None, best, longest)
+            best = better(best, atoms.inside(0, longest - end if longest < UNBOUNDED else longest))
+        return Need(run.strings if whole else None, best, longest, marks)
 
     def repeated(self) -> Need:
         """A part with its repeat."""
@@ -241,13 +152,13 @@ class _Reader:
                 return part
             longest = min(UNBOUNDED, part.longest * high) if part.longest else 0
             if (low, high) == (0, 1) and part.exact is not None:
-                part = Need(part.exact | {""}, None, longest)
+                part = Need(part.exact | {""}, None, longest, part.marks)
             elif low == 0:
-                part = Need(None, None, longest)
+                part = Need(None, None, longest, part.marks)
             elif (low, high) != (1, 1):
-                other = _add(longest, -part.longest)
+                other = add(longest, -part.longest)
                 best = part.best
-                part = Need(None, best and best.inside(other, other), longest)
+                part = Need(None, best and best.inside(other, other), longest, part.marks)
 
     def count(self) -> tuple[int, int]:
         """The repeat at this place; (-1, -1) when there is none."""
@@ -291,14 +202,14 @@ class _Reader:
         if char == "[":
             return self.char_class()
         if char == ".":
-            return _ANY
+            return _any(MARKS - {"\n"})
         if char in "^$":
             return _EMPTY
         if char == "\\":
             return self.escape()
         if char in "*+?)":
             raise _Unknown
-        return Need(frozenset({char}), None, 1)
+        return _one(frozenset({char}))
 
     def escape(self) -> Need:
         """What stands behind a backslash."""
@@ -306,11 +217,10 @@ class _Reader:
         if char in "bBAz":
             return _EMPTY
         if char in "pP":
-            self.property()
-            return _ANY
+            return _any(self.property(char))
         if char in "dDwWsS":
-            return Need(_DIGITS, None, 1) if char == "d" else _ANY
-        return Need(frozenset({self.literal(char)}), None, 1)
+            return _one(_DIGITS) if char == "d" else _any(_PERL[char])
+        return _one(frozenset({self.literal(char)}))
 
     def literal(self, char: str) -> str:
         """The character of an escape."""
@@ -328,16 +238,21 @@ class _Reader:
             raise _Unknown
         return char
 
-    def property(self) -> None:
-        """Pass over ``{Han}`` or ``L``."""
-        if self.take() == "{":
-            self.position = self.pattern.index("}", self.position) + 1
+    def property(self, sign: str) -> frozenset[str]:
+        """The marks that ``{Han}`` or ``L`` behind a ``p`` or ``P`` may hold."""
+        name = self.take()
+        if name == "{":
+            end = self.pattern.index("}", self.position)
+            name, self.position = self.pattern[self.position : end], end + 1
+        return frozenset() if sign == "p" and name in _WORDLIKE else MARKS
 
     def char_class(self) -> Need:
         """``[...]``; exact where it holds few characters."""
-        open_ended = self.skip("^")
+        negated = self.skip("^")
         chars: set[str] = set()
-        first, before = True, ""
+        marks: set[str] = set()  # of what is named other than by a character
+        no_marks = False  # [^\P{Han}...] holds no mark
+        wide, first, before = negated, True, ""
         while True:
             char = self.take()
             if char == "]" and not first:
@@ -347,15 +262,19 @@ class _Reader:
                 raise _Unknown
             if char == "\\":
                 char = self.take()
-                if char in "pP":
-                    self.property()
-                    open_ended, before = True, ""
-                    continue
-                if char in "dDwWsS":
-                    if char == "d":
-                        chars |= _DIGITS
+                if char in "pPDwWsS":
+                    if char in "pP":
+                        begin = self.position
+                        marks |= self.property(char)
+                        name = self.pattern[begin : self.position].strip("{}")
+                        no_marks = no_marks or (char == "P" and name in _WORDLIKE)
                     else:
-                        open_ended = True
+                        marks |= _PERL[char]
+                        no_marks = no_marks or char in "DW"
+                    wide, before = True, ""
+                    continue
+                if char == "d":
+                    chars |= _DIGITS
                     before = ""
                     continue
                 char = self.literal(char)
@@ -363,14 +282,18 @@ class _Reader:
                 high = self.take()
                 if high == "\\":
                     high = self.literal(self.take())
-                if ord(high) - ord(before) > MAX_CHARS:
-                    open_ended = True
+                marks |= {mark for mark in MARKS if before <= mark <= high}
+                if ord(high) - ord(before) > _MAX_CHARS:
+                    wide = True
                 else:
                     chars.update(map(chr, range(ord(before), ord(high) + 1)))
                 before = ""
                 continue
             chars.add(char)
             before = char
-        if open_ended or len(chars) > MAX_CHARS:
-            return _ANY
-        return Need(frozenset(chars), None, 1)
+        if negated:
+            # Only what is surely excluded counts: plain characters, and all where \P{Han} is.
+            return _any(set() if no_marks else MARKS - chars)
+        if wide or len(chars) > _MAX_CHARS:
+            return _any(marks | (chars & MARKS))
+        return _one(frozenset(chars))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hanspan.rules.contract import RuleError
@@ -155,20 +155,19 @@ class Matcher:
         """What it may find."""
         return tuple(label for _, label in self.groups)
 
-    def find(
-        self, view: View, windows: Sequence[int] | None = None
-    ) -> Iterator[tuple[int, int, str]]:
+    def find(self, view: View, windows: Sequence[int] | None = None) -> list[tuple[int, int, str]]:
         """Spans in code points.
 
         Args:
             view: the text.
-            windows: low, high, low, high, ... in bytes, outside of which nothing can match;
-                see :class:`~hanspan.rules.gate.Gate`.
+            windows: low, high, low, high, ... outside of which nothing can match; see
+                :class:`~hanspan.rules.gate.Gate`.
         """
         subject: Any = view.data if self.bytes else view.text
         char = view.char if self.bytes else int
         groups, finditer = self.groups, self.compiled.finditer
         windows = windows or (0, len(subject))
+        out: list[tuple[int, int, str]] = []
         for k in range(0, len(windows), 2):
             position, stop = windows[k], windows[k + 1]
             again = True
@@ -179,13 +178,14 @@ class Matcher:
                     for index, label in groups:
                         start, end = match.span(index)
                         if start < end:
-                            yield char(start), char(end), label
+                            out.append((char(start), char(end), label))
                             last = max(last, end)
                     tail = match.end()
                     if position < last < tail <= last + _REACH:
                         position, again = last, True
                         break
                     position = tail
+        return out
 
 
 def _text(name: str | bytes) -> str:

@@ -89,8 +89,8 @@ class Preparer:
             for (width, traditional), finders in groups.items():
                 begin, matchers = count, []
                 for finder in finders:
-                    finder.first = count
+                    begin_of_finder, count = count, count + len(finder.matchers)
+                    finder.numbers = range(begin_of_finder, count)
                     matchers += finder.matchers
-                    count += len(finder.matchers)
                 self._gates.append((width, traditional, Gate(matchers, begin)))
         return self._gates
