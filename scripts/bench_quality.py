@@ -1,0 +1,121 @@
+"""HANSPAN_DATA=../shared/data python scripts/bench_quality.py [--quick] [--json FILE]
+
+Quality on every development set, step by step: rules and vote, label model, student,
+self-training, three seeds distilled, and the supervised reference with the same encoder.
+Hand labels serve the reference rows and ``hand + distant`` of dsner alone; choices are made
+without them.
+
+``--groups news,thucnews`` takes some groups; ``--scale 0.2`` a share of the text; ``--curve`` adds
+supervised runs on 100, 300, 1,000 and 3,000 sentences; ``--work DIR`` keeps what is trained, and a
+second call goes on from there; ``key=value`` words are settings of training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hanspan.train_settings import TrainSettings
+from hanspan.train_worker import settings_of
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import student_bench as bench
+
+CURVE = (100, 300, 1000, 3000)
+
+
+def rows_of_group(
+    group: bench.Group, work: Path, scale: float, settings: TrainSettings, curve: bool, quick: bool
+) -> list[dict[str, Any]]:
+    """All rows of one group of sets."""
+    rows: list[dict[str, Any]] = []
+    path = bench.weak_labels(group, work, scale)
+    known = bench.known_mentions(path)
+
+    def add(what: str, wanted: bench.GoldSet, answer: list[Any]) -> float:
+        report = bench.score(wanted, answer, known)
+        new = bench.row(what, wanted, report)
+        bench.show(new)
+        rows.extend(new)
+        return report.micro.f1 if report.micro.support else getattr(report.topics, "accuracy", 0.0)
+
+    for wanted in group.sets if group.rules else ():
+        add("rules + vote", wanted, bench.by_rules(group, wanted, work / "rules", "vote"))
+        if not quick:
+            add("label model", wanted, bench.by_rules(group, wanted, work / "rules", "auto"))
+    steps = {"student": settings}
+    if not quick:
+        steps["+ self-training"] = settings.model_copy(update={"rounds": 2})
+        steps["+ distilled"] = settings.model_copy(update={"rounds": 2, "seeds": 3})
+    if group.hand:
+        hand = bench.data_folder() / "gold" / group.hand
+        mixed = {"mode": "mixed", "hand": str(hand)}
+        steps |= {f"{k}, hand + distant": v.model_copy(update=mixed) for k, v in steps.items()}
+    weak: dict[str, float] = {}
+    for what, chosen in steps.items():
+        name = what.replace(" ", "").replace(",", "-")
+        model = bench.student(path, work / name, chosen)
+        for wanted in group.sets:
+            f1 = add(what, wanted, bench.predicted(model, bench.gold_of(wanted)))
+            weak[wanted.name] = f1 if "hand" not in what else weak.get(wanted.name, f1)
+    for wanted in group.sets:
+        counts: list[int | None] = [*(CURVE if curve else ()), *([300] if quick else [None])]
+        for count in counts if wanted.supervised else ():
+            hand = bench.hand_file(wanted, work, count)
+            chosen = settings.model_copy(update={"mode": "supervised"})
+            model = bench.student(hand, work / hand.stem, chosen)
+            what = f"supervised, {count or 'all'} rows"
+            full = add(what, wanted, bench.predicted(model, bench.gold_of(wanted)))
+            if count is None and full:
+                rows.append({
+                    "what": f"{wanted.name}: recovered fraction",
+                    "value": round(100 * weak[wanted.name] / full, 1), "unit": "%",
+                    "peer": "supervised, same encoder", "peer_value": round(100 * full, 2),
+                    "target": 85.0,
+                })  # fmt: skip
+                bench.show(rows[-1:])
+    return rows
+
+
+def main() -> int:
+    """Run and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one small student, two minutes")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--groups", default="")
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--curve", action="store_true")
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("settings", nargs="*", metavar="key=value")
+    options = parser.parse_args()
+    words = list(options.settings)
+    if options.quick:
+        options.scale, words = min(options.scale, 0.01), ["epochs=2", *words]
+        options.groups = options.groups or "dsner_ec"
+    settings = settings_of(words)
+    chosen = set(filter(None, options.groups.split(","))) or {g.name for g in bench.GROUPS}
+    if unknown := chosen - {g.name for g in bench.GROUPS}:
+        parser.error(f"groups {sorted(unknown)}: expected some of "
+                     f"{', '.join(g.name for g in bench.GROUPS)}")  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        for group in bench.GROUPS:
+            if group.name in chosen:
+                rows += rows_of_group(
+                    group, work / group.name, options.scale, settings, options.curve, options.quick
+                )
+                if options.json:
+                    text = json.dumps(rows, ensure_ascii=False, indent=1)
+                    options.json.write_text(text + "\n", "utf-8")
+    print()
+    bench.show(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
