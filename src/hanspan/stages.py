@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,9 +51,9 @@ def pages_stage(config: Config, out: Path) -> Stage:
                     facts[key] = facts.get(key, 0) + value
             parts.append(part)
         try:
-            dropped = [0]
-            kept = _without(_joined(parts), exclude, dropped)
-            facts["documents"] = write_documents(output, kept)
+            count: Counter[str] = Counter()
+            facts["documents"] = write_documents(output, _without(_joined(parts), exclude, count))
+            facts["characters"] = count["characters"]
             for kind in ("dropped", "rejected"):
                 _gather(parts, output, kind)
         finally:
@@ -60,7 +61,7 @@ def pages_stage(config: Config, out: Path) -> Stage:
                 for path in (part, *(_beside(part, kind) for kind in ("dropped", "rejected"))):
                     path.unlink(missing_ok=True)
         if exclude:
-            facts["left out for holding a sentence of an excluded file"] = dropped[0]
+            facts["left out for holding a sentence of an excluded file"] = count["left out"]
         if not facts["documents"]:
             raise HanspanError("pages: no document found in the input; expected text")
         return facts
@@ -109,19 +110,18 @@ def _joined(parts: Sequence[Path]) -> Iterator[Document]:
 
 
 def _without(
-    documents: Iterator[Document], exclude: Sequence[Path], dropped: list[int]
+    documents: Iterator[Document], exclude: Sequence[Path], count: Counter[str]
 ) -> Iterator[Document]:
-    if not exclude:
-        yield from documents
-        return
+    """Documents that hold no sentence of the excluded files; ``count`` says what happened."""
     from hanspan.pretrain.exclude import DevTexts, normalize
 
     texts = DevTexts(d.text for path in exclude for d in read_documents(path))
     for document in documents:
         if any(texts.holds(normalize(line)) for line in document.text.split("\n")):
-            dropped[0] += 1
-        else:
-            yield document
+            count["left out"] += 1
+            continue
+        count["characters"] += len(document.text)
+        yield document
 
 
 def label_stage(config: Config, out: Path) -> Stage:

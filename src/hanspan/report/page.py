@@ -17,7 +17,7 @@ h1{font-size:1.5rem;margin-bottom:.2rem} h2{font-size:1.1rem;margin-top:2rem}
 .facts{color:#666} table{border-collapse:collapse;margin:.6rem 0}
 td,th{padding:.2rem .7rem;border-bottom:1px solid #e4e4e4;text-align:right}
 td:first-child,th:first-child{text-align:left} th{font-weight:600;background:#f7f7f7}
-.text td{text-align:left} mark{padding:.05rem .15rem;border-radius:.2rem}
+.text td,.text th{text-align:left} mark{padding:.05rem .15rem;border-radius:.2rem}
 mark sub{font-size:.62rem;margin-left:.15rem;color:#555} .best{font-weight:700}
 .example{border-left:3px solid #ddd;padding-left:.8rem;margin:.8rem 0}
 svg{max-width:100%;height:auto}
