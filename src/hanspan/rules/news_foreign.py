@@ -90,3 +90,65 @@ def foreign_name(document: Document) -> Iterator[tuple[int, int]]:
             after and size >= 3 and (not start or text[start - 1] in _LEFT)
         ):
             yield start, end
+
+
+_STRONG = frozenset(
+    "阿埃艾奥贝彼伯茨迪蒂厄恩尔弗戈赫基杰卡凯柯科克肯库拉莱勒里琳隆卢洛玛迈米姆穆娜内尼涅努诺帕佩普奇乔切萨塞桑什史斯"
+    "索塔坦特廷托瓦维韦沃西辛雅亚耶伊扎詹兹夫布巴罗森德达"
+)
+_SAYS, _ON = words("person_after_strong"), words("person_after") | {"、"}
+_OFTEN = frozenset("以于其先大因提平约西东方许让等采内和金万日丰林江沁买")
+_THINGS_AFTER = (
+    "公司",
+    "邦",
+    "城",
+    "博物馆",
+    "现象",
+    "集团",
+    "大学",
+    "病",
+    "事件",
+    "联队",
+    "地区",
+    "银行",
+    "山脉",
+    "人",
+    "号",
+)
+_NO_NAME_AFTER = frozenset("省市县区州岛港湾河湖山海洋队杯奖级型号镇村国机式语族镑元币派教")
+
+
+@rule(
+    "foreign_run", labels=["PER", "ENTITY"], group="person_form", weight=0.5,
+    yes=["[[阿内尔卡|PER]]表示", "围绕[[阿内尔卡|ENTITY]]两"], no=["阿塞拜疆边境", "马萨诸塞州"],
+)  # fmt: skip
+def foreign_run(document: Document) -> Iterator[tuple[int, int, str]]:
+    """Long runs of characters that stand almost only in transliterations, without any cue."""
+    text = document.text
+    for match in _RUN.finditer(text):
+        start, end = match.span()
+        if text[end : end + 1] in _DOTS or (start and text[start - 1] in _DOTS):
+            continue
+        while end > start and text[end - 1] in _OFTEN:
+            end -= 1
+        while start < end and text[start] in _OFTEN:
+            start += 1
+        name = text[start:end]
+        if not 3 <= len(name) <= 7 or text[end : end + 1] in _NO_NAME_AFTER:
+            continue
+        if text.startswith(_THINGS_AFTER, end) or text[start - 1 : start] in ("在", "至", "于"):
+            continue
+        strong = sum(char in _STRONG for char in name)
+        if strong < 0.7 * len(name) or name in _ALL_PLACES or _placed(name):
+            continue
+        free = not start or (text[start - 1] in BORDER and text[start - 1] not in '“"‘《(（')
+        cue = starts(_SAYS, text, end) or (free and starts(_ON, text, end))
+        yield start, end, "PER" if cue else "ENTITY"
+
+
+def _placed(name: str) -> bool:
+    return any(
+        name[at : at + size] in _ALL_PLACES
+        for size in range(2, len(name) + 1)
+        for at in range(len(name) - size + 1)
+    )
