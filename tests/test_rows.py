@@ -64,6 +64,29 @@ def test_long_text_is_cut_at_a_sentence_end_and_loses_nothing() -> None:
     assert all(len(row) <= 30 for row in rows)
 
 
+def test_winners_outweigh_candidates_inside_them() -> None:
+    one = Document("n", "合肥市人", (Span(0, 3, "LOC", 0.4),))
+    soft = SoftLabels(
+        LABELS,
+        (),
+        np.array([0, 4]),
+        np.array([POSITIVE, POSITIVE, POSITIVE, UNKNOWN], np.uint8),
+        np.array([0, 1, 1, 2, 2]),
+        np.array([5, 6, 7, 0, 7], np.uint8),  # B; I or E: 合肥 lies in 合肥市; E or O
+        np.array([0.9, 0.4, 0.5, 0.6, 0.4], np.float32),
+        np.zeros((1, 0), np.float32),
+    )
+    (row,) = build_rows([one], soft, CHAR, 64, winners=True)
+    targets, weights, _ = dense_targets(row, 9, 0.0, True, np.random.default_rng(0))
+    assert targets.argmax(-1)[:3].tolist() == [5, 6, 7]
+    assert targets[:3].max(-1) == pytest.approx(np.ones(3))
+    assert weights == pytest.approx([0.9, 0.9, 0.9, 0.0])  # the highest mass of the span
+    (row,) = build_rows([one], soft, CHAR, 64)
+    targets, weights, _ = dense_targets(row, 9, 0.0, True, np.random.default_rng(0))
+    assert targets[2] == pytest.approx([0.6, 0, 0, 0, 0, 0, 0, 0.4, 0])
+    assert weights == pytest.approx([0.9, 0.5, 0.6, 0.0])
+
+
 def unknown_row(n: int = 1000) -> Row:
     state = np.full(n, UNKNOWN, np.uint8)
     state[:10] = NEGATIVE

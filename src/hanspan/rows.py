@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanspan.data import Document
-from hanspan.decode import tags_to_spans
+from hanspan.decode import spans_to_tags, tags_to_spans
 from hanspan.encode import Encoded, TextEncoder, plan_windows, unit_state, unit_targets
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN, SoftLabels
 
@@ -33,7 +33,8 @@ class Row:
         document: index of its document.
         ids: token ids without special tokens (n,).
         state: UNKNOWN, NEGATIVE, POSITIVE or IGNORED (n,).
-        where, tag, prob: sparse tag distribution of tokens; ``where`` is sorted.
+        where, tag, prob: sparse tag distribution of tokens; ``where`` is sorted. The entries of a
+            token may sum to less than 1, which is then the strength of the evidence.
         topic: target (topics,); all zero where nothing is known.
         mentions: labelled spans ``(start, end, label index)`` that lie whole in the window.
     """
@@ -63,7 +64,7 @@ def build_rows(
     encoder: TextEncoder,
     max_length: int,
     *,
-    first: int = 0,
+    winners: bool = False,
 ) -> list[Row]:
     """Windows of all documents with the soft labels of their characters.
 
@@ -72,7 +73,9 @@ def build_rows(
         soft: see :class:`hanspan.soft.SoftLabels`.
         encoder: tokenizer of the model.
         max_length: tokens of a window, special ones included.
-        first: index of the first document.
+        winners: characters of a document's spans take the tags that spell the span, with the
+            highest entity mass in it for evidence; otherwise they keep their distribution, in
+            which candidates nested in the winner have a share.
     """
     rows: list[Row] = []
     size = max(1, max_length - encoder.special)
@@ -82,11 +85,27 @@ def build_rows(
             if not len(encoded.ids):
                 continue
             dense, state = soft.dense(at + number)
+            if winners:
+                dense, state = _winners(part[number], dense, state, soft.labels)
             topic = soft.topic_prob[at + number].astype(np.float32)
-            rows += _windows(
-                part[number].text, encoded, dense, state, topic, size, first + at + number
-            )
+            rows += _windows(part[number].text, encoded, dense, state, topic, size, at + number)
     return rows
+
+
+def _winners(
+    document: Document, dense: NDArray[np.float32], state: NDArray[np.uint8], labels: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    state = state.copy()
+    for span in document.spans:
+        if span.label in labels:
+            place = slice(span.start, span.end)
+            evidence = max(float(dense[place, 1:].sum(-1).max()), span.score)
+            whole = [(0, span.end - span.start, labels.index(span.label))]
+            tags = spans_to_tags(span.end - span.start, whole)
+            dense[place] = 0.0
+            dense[np.arange(span.start, span.end), tags] = evidence
+            state[place] = POSITIVE
+    return dense, state
 
 
 def _windows(
@@ -228,9 +247,11 @@ def dense_targets(
     """
     targets = np.zeros((len(row), tags), np.float32)
     targets[row.where, row.tag] = row.prob
-    known = targets.sum(-1) > 0
+    mass = targets.sum(-1)
+    known = mass > 0
     weights = np.zeros(len(row), np.float32)
     weights[known] = targets[known].max(-1) if weighted else 1.0
+    targets[known] /= mass[known, None]
     trusted = (row.state == NEGATIVE) & ~known
     drawn = (row.state == UNKNOWN) & ~known & (rng.random(len(row)) < unknown_share)
     targets[trusted | drawn, 0] = 1.0

@@ -156,7 +156,13 @@ class _Run:
     def _rows(
         self, documents: Sequence[Document], soft: SoftLabels, encoder: TextEncoder
     ) -> list[Row]:
-        return build_rows(documents, soft, encoder, self.settings.max_length)
+        return build_rows(
+            documents,
+            soft,
+            encoder,
+            self.settings.max_length,
+            winners=self.settings.targets == "winner",
+        )
 
     def _lr(self, model: JointModel) -> float:
         if self.settings.lr is not None:
@@ -350,9 +356,10 @@ def _temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float
     for row, of_row in zip(rows, tags, strict=True):
         dense = np.zeros(of_row.shape, np.float32)
         dense[row.where, row.tag] = row.prob
-        known = dense.sum(-1) > 0
+        mass = dense.sum(-1)
+        known = mass > 0
         logits.append(of_row[known])
-        targets.append(dense[known])
+        targets.append(dense[known] / mass[known, None])
     spoken = np.array([bool(row.topic.any()) for row in rows], bool)
     by_topic = np.stack([row.topic for row in rows])
     return (

@@ -62,6 +62,9 @@ class TrainSettings(BaseModel):
     """Teacher probabilities are raised to this power and normalised again."""
     topic_confidence: float = Field(default=0.7, ge=0, le=1)
     """A teacher's topic counts in a round from this probability on."""
+    targets: Literal["winner", "soft"] = "winner"
+    """``winner``: characters of a span of the label model take that span's tags, weighted by how
+    sure it is that there is one; ``soft``: they keep its distribution over all candidates."""
     unknown_share: float = Field(default=0.3, ge=0, le=1)
     """Share of the characters that no rule spoke of that is trained as ``O``, drawn anew in each
     epoch. 0 trusts negatives alone; 1 is the naive way."""
