@@ -69,7 +69,12 @@ def better(one: Atoms | None, two: Atoms | None) -> Atoms | None:
     """The rarer of the two."""
     if one is None or two is None:
         return two if one is None else one
-    return min(one, two, key=lambda atoms: cost(atoms.strings))
+    return min(one, two, key=_price)
+
+
+def _price(atoms: Atoms) -> float:
+    """A pattern that begins with its atoms can be matched right there, which is cheap."""
+    return cost(atoms.strings) * (0.4 if not atoms.before else 1.0)
 
 
 def cost(atoms: frozenset[str]) -> float:
@@ -85,13 +90,16 @@ def cost(atoms: frozenset[str]) -> float:
 def shortest(atoms: Atoms) -> Atoms:
     """Without those that contain another."""
     kept: set[str] = set()
-    lengths = [len(atom) for atom in atoms.strings]
-    slack = max(lengths) - min(lengths)
+    before = after = 0  # characters of an atom around the one that stands for it
     for atom in sorted(atoms.strings, key=len):
-        parts = {atom[i:j] for i in range(len(atom)) for j in range(i + 1, len(atom) + 1)}
-        if not parts & kept:
+        size = len(atom)
+        parts = ((i, j) for i in range(size) for j in range(i + 1, size + 1))
+        inner = next((part for part in parts if atom[part[0] : part[1]] in kept), None)
+        if inner is None:
             kept.add(atom)
-    return Atoms(frozenset(kept), add(atoms.before, slack), add(atoms.after, slack))
+        else:
+            before, after = max(before, inner[0]), max(after, size - inner[1])
+    return Atoms(frozenset(kept), add(atoms.before, before), add(atoms.after, after))
 
 
 class Run:

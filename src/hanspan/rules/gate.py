@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _WIDEST = 200  # characters; wider windows would cover most texts
 _TOO_FREQUENT = 200.0  # in a thousand characters
-_NOTHING = re.compile(b"(?!)")
-_FULL_STOPS = re.compile("|".join(FULL_STOPS).encode())
-_MARKS = re.compile("|".join(MARKS).encode())
 _FOUR_BYTES = re.compile(b"[\xf0-\xf4]")
 
 Windows = dict[int, list[int]]
-"""Number of a pattern -> low, high, low, high, ... in bytes, in order and apart."""
+"""Number of a pattern -> low, high, low, high, ... in bytes, in order and apart.
+
+With -1 in front: every match begins at one of the lows, which may then lie close together.
+"""
 
 
 class Gate:
@@ -53,6 +53,7 @@ class Gate:
                 targets.setdefault(atom, []).append((number, before, after, marks))
         self._targets = [*targets.values()]
         self._automaton = _bytes_automaton([*targets]) if targets else None
+        self._marks = _bytes_automaton([*FULL_STOPS, *(MARKS - FULL_STOPS)])
 
     def windows(self, data: bytes, out: Windows) -> None:
         """Add where each pattern may match; a pattern that is not added matches nowhere."""
@@ -62,41 +63,48 @@ class Gate:
         if self._automaton is None:
             return
         targets = self._targets
-        cuts: tuple[list[int], ...] = ()
         unit = 4 if _FOUR_BYTES.search(data) else 3  # most bytes of a character
+        cuts = self._cuts(data)
+        piece = [(0, size), (0, 0), (0, 0)]  # around the last atom: text, sentence, clause
         for i, start, end in self._automaton.find_matches_as_indexes(data, overlapping=True):
             for number, before, after, marks in targets[i]:
-                low, high = start - before * unit, end + after * unit
-                if marks:
-                    if not cuts:
-                        cuts = _cuts(data)
+                first, last = piece[marks]
+                if not first <= start < last:
                     borders = cuts[marks]
                     k = bisect_right(borders, start)
-                    if borders[k - 1] > low:
-                        low = borders[k - 1]
-                    if borders[k] < high:
-                        high = borders[k]
-                elif high > size:
-                    high = size
+                    first, last = piece[marks] = borders[k - 1], borders[k]
+                low, high = start - before * unit, end + after * unit
+                if low < first:
+                    low = first
+                if high > last:
+                    high = last
                 seen = out.get(number)
-                if seen is None:
-                    out[number] = [low if low > 0 else 0, high]
+                if not before:
+                    if seen is None:
+                        out[number] = [-1, low, high]
+                    else:
+                        seen += (low, high)
+                elif seen is None:
+                    out[number] = [low, high]
                 elif low <= seen[-1]:
                     if high > seen[-1]:
                         seen[-1] = high
                     if low < seen[-2]:
-                        _merge(seen, max(0, low))
+                        _merge(seen, low)
                 else:
                     seen += (low, high)
 
-
-def _cuts(data: bytes) -> tuple[list[int], ...]:
-    """Borders of the pieces between full stops, and between any marks; first none."""
-    size = len(data)
-    return tuple(
-        [0, *(end for match in marks.finditer(data) for end in match.span()), size, size + 1]
-        for marks in (_NOTHING, _FULL_STOPS, _MARKS)
-    )
+    def _cuts(self, data: bytes) -> tuple[list[int], list[int], list[int]]:
+        """Borders of the text, of the pieces between full stops, and between any marks."""
+        sentences, clauses = [0], [0]
+        for i, start, end in self._marks.find_matches_as_indexes(data):
+            clauses += (start, end)
+            if i < len(FULL_STOPS):
+                sentences += (start, end)
+        size = len(data)
+        sentences += (size, size + 1)
+        clauses += (size, size + 1)
+        return [0, size], sentences, clauses
 
 
 def _merge(seen: list[int], low: int) -> None:

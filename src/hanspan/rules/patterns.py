@@ -167,6 +167,8 @@ class Matcher:
         char = view.char if self.bytes else int
         groups, finditer = self.groups, self.compiled.finditer
         windows = windows or (0, len(subject))
+        if windows[0] < 0:
+            return self._find_at(view, windows)
         out: list[tuple[int, int, str]] = []
         for k in range(0, len(windows), 2):
             position, stop = windows[k], windows[k + 1]
@@ -185,6 +187,28 @@ class Matcher:
                         position, again = last, True
                         break
                     position = tail
+        return out
+
+    def _find_at(self, view: View, windows: Sequence[int]) -> list[tuple[int, int, str]]:
+        """As :meth:`find`, where every match begins at the start of a window."""
+        subject, char, groups = view.data, view.char, self.groups
+        match_at = self.compiled.match
+        out: list[tuple[int, int, str]] = []
+        position = 0
+        for k in range(1, len(windows), 2):
+            if windows[k] < position:
+                continue
+            match = match_at(subject, windows[k], windows[k + 1])
+            if match is None:
+                continue
+            last = -1
+            for index, label in groups:
+                start, end = match.span(index)
+                if start < end:
+                    out.append((char(start), char(end), label))
+                    last = max(last, end)
+            tail = match.end()
+            position = last if windows[k] < last < tail <= last + _REACH else tail
         return out
 
 
