@@ -7,7 +7,6 @@ that were found once and stand again without their context.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 from hanspan.data import Document
@@ -16,6 +15,7 @@ from hanspan.rules.news_words import words
 
 _WEAK = sorted(words("titles_weak"), key=len, reverse=True)
 _WEAK_TITLE = re.compile("|".join(map(re.escape, _WEAK)))
+_DOTS = ("·", "•", "・", "‧")
 _BODIES = frozenset(["GOV", "COM", "ORG"])
 _TAIL = re.compile(
     "[\u4e00-\u9fff]{0,8}?(?:研究院|学院|研究所|研究生院|研究中心|附属[\u4e00-\u9fff]{0,4}医院|附属中学|分行|支行|营业部|"
@@ -44,14 +44,17 @@ def post_beside(document: Document) -> Iterator[tuple[int, int]]:
         if person and match[0] in _NO_POST:
             continue
         own = text[max(0, start - 2) : start] in ("本报", "本台", "本社", "本刊", "见习")
-        if person or own or (start in body_ends and match[0] not in ("代表", "编辑", "助理")):
+        of_body = start in body_ends and match[0] not in ("编辑", "助理")
+        if match[0] == "代表":
+            of_body = of_body and text.endswith("人大", 0, start)
+        if person or own or of_body:
             yield start, end
 
 
 _NO_POST = frozenset(["村民", "队员", "会员", "球员", "社员", "翻译", "负责人"])
 
 
-@rule("longer_body", labels=["GOV", "COM", "ORG"], group="longer", after="votes", weight=0.9,
+@rule("longer_body", labels=["GOV", "COM", "ORG"], group="names", after="votes",
       yes=["[[复旦大学国际问题研究院|ORG]]教授"], no=["复旦大学的研究院"])  # fmt: skip
 def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
     """An organisation with the department that follows it."""
@@ -74,32 +77,40 @@ def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
         yield span.start, match.end(), span.label
 
 
-_SHORT = re.compile(
-    r"[（(](?:以下)?(?:简称|下称)[：:]?[“”\"‘’]?(?P<short>[^（）()“”\"‘’，。]{2,12})[“”\"‘’]?[）)]"
-)
+_LATIN = re.compile(r"[（(]\s?(?P<name>[A-Z][a-z]+(?:[\s·.-]+[A-Z][A-Za-z'.]+){1,3})\s?[）)]")
+_DIVISION = ("区", "县", "市", "镇", "乡", "州")
+_PART = re.compile("[·•・‧]\\s?([一-鿿]{2,8})$")
+_EVERYDAY = words("not_person") | words("not_given") | words("word_ends")
 
 
-@rule("again", labels=["PER", "COM", "ORG", "GOV", "POLICY", "EVENT", "WORK"], group="again",
-      after="votes", weight=0.7,
-      yes=["合肥博鑫有限公司（以下简称“[[博鑫公司|COM]]”）成立，[[博鑫公司|COM]]发展"], no=["公司成立"])  # fmt: skip
-def again(document: Document) -> Iterator[tuple[int, int, str]]:
-    """Strings that were found, or introduced as a short form, wherever else they stand."""
+@rule("part_again", labels=["PER", "LOC"], group="again", after="votes", weight=0.8,
+      yes=["马塞洛·克劳尔离职，[[克劳尔|PER]]没有回应",
+           "在柳江县采访，[[柳江|LOC]]人说", "由约翰·伯格（[[John Berg|PER]]）写"],
+      no=["在柳江县采访，柳江县人说"])  # fmt: skip
+def part_again(document: Document) -> Iterator[tuple[int, int, str]]:
+    """The last part of a name with a dot, a division without 区 or 县, a name in Latin letters."""
     text = document.text
-    seen: dict[str, Counter[str]] = {}
-    places = {(s.start, s.end) for s in document.spans}
+    parts: dict[str, str] = {}
+    ends = set()
     for span in document.spans:
-        if span.label == "PER" and (span.end - span.start >= 3 or span.score >= 0.9):
-            seen.setdefault(text[span.start : span.end], Counter())[span.label] += 1
-    shorts: dict[str, str] = {}
-    for match in _SHORT.finditer(text):
-        before = [s for s in document.spans if s.end == match.start() and s.label != "LOC"]
-        if before:
-            shorts[match["short"]] = max(before, key=lambda s: s.end - s.start).label
-    for name, label in [*((n, c.most_common(1)[0][0]) for n, c in seen.items()), *shorts.items()]:
-        if label not in ("PER", "COM", "ORG", "GOV", "POLICY", "EVENT", "WORK"):
-            continue
+        surface = text[span.start : span.end]
+        if span.label == "PER":
+            ends.add(span.end)
+            found = _PART.search(surface)
+            if found:
+                parts[found[1]] = "PER"
+        elif span.label == "LOC" and len(surface) == 3 and surface.endswith(_DIVISION):
+            if surface[:2] not in _EVERYDAY:
+                parts.setdefault(surface[:2], "LOC")
+    for name, label in parts.items():
         at = text.find(name)
         while at >= 0:
-            if (at, at + len(name)) not in places:
-                yield at, at + len(name), label
+            after = text[at + len(name) : at + len(name) + 1]
+            if text[at - 1 : at] not in _DOTS and after not in _DOTS:
+                if label == "PER" or after not in _DIVISION:
+                    yield at, at + len(name), label
             at = text.find(name, at + len(name))
+    if ends:
+        for match in _LATIN.finditer(text):
+            if match.start() in ends:
+                yield *match.span("name"), "PER"

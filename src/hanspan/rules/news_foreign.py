@@ -16,7 +16,7 @@ _TRANS = (
     "朗劳勒雷蕾里丽利连莲廉列林琳隆卢鲁路伦罗萝洛马玛迈麦曼芒毛梅门蒙米密明缪摩莫姆木穆拿内纳娜奈南尼妮涅宁纽努"
     "诺欧帕派潘佩彭皮平珀朴普齐奇契恰钱乔切琴丘让热日荣瑞若撒萨塞赛桑森沙莎尚绍舍什圣施史士舒斯思松苏索塔泰坦汤"
     "唐特滕提铁廷图托瓦万旺威韦维魏温文翁沃乌武西希锡夏先香肖谢辛休许雪雅亚延扬耶叶伊以因英尤于约泽扎詹珍朱兹卓佐"
-    "罕丝垂戴卜润嘉珊翰逊堡喀露柳祖朵墨默奎芙芭薇碧佳玻弥黛曼楚莉略京采买提热孜江吐依汗娅沁其木"
+    "久罕丝垂戴卜润嘉珊翰逊堡喀露柳祖朵墨默奎芙芭薇碧佳玻弥黛曼楚莉略京采买提热孜江吐依汗娅沁其木"
 )
 _DOTS = ("·", "•", "・", "‧")
 _TITLES, _WORDS, _PLACES = words("titles_strong"), words("not_person"), words("countries")
@@ -152,3 +152,21 @@ def _placed(name: str) -> bool:
         for size in range(2, len(name) + 1)
         for at in range(len(name) - size + 1)
     )
+
+
+_LAND = re.compile(
+    rf"[{_TRANS}]{{2,7}}(?:市|州|省|县|镇|岛|群岛|海峡|港|山|河|湖|机场|广场|海|湾|半岛|大街|地区)(?![长民场委关])"
+)
+
+
+@rule("foreign_place", labels=["LOC"], group="places", weight=0.8,
+      yes=["东部的[[伊克姆市]]。", "[[塔库布州]]北部"], no=["加大市场投入", "普通县城"])  # fmt: skip
+def foreign_place(document: Document) -> Iterator[tuple[int, int]]:
+    """A run of transliteration characters with a word for a place."""
+    text = document.text
+    for match in _LAND.finditer(text):
+        start, end = match.span()
+        name = text[start : end - 1]
+        strong = sum(char in _STRONG for char in name)
+        if strong >= 2 and strong >= 0.6 * len(name):
+            yield start, end

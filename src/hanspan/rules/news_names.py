@@ -179,7 +179,7 @@ def _spans(document: Document) -> Iterator[tuple[int, int, str]]:
         yield start, end, label
 
 
-@rule("named_by_head", labels=["COM", "ORG"], group="named_by_head", weight=0.8,
+@rule("named_by_head", labels=["COM", "ORG"], group="names", weight=0.8,
       yes=["合肥市政协委员、[[合肥博鑫医学基因检测有限公司|COM]]董事长", "就职于[[山西证券股份有限公司|COM]]",
            "[[南京财经大学|ORG]]教授", "[[中国篮球协会|ORG]]以及"],
       no=["一家大型国有企业集团", "商业银行", "行业协会负责人", "一所高等学校"])  # fmt: skip

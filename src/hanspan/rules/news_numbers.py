@@ -150,7 +150,9 @@ def count(document: Document) -> Iterator[tuple[int, int]]:
             or (word == "级" and number[-1] in "万亿")
         ):
             continue
-        if text[start - 1 : end] in ("红十字",) or text.startswith("十字路", start):
+        if text[start - 1 : end] == "红十字" or text.startswith(
+            ("十字路", "三位一体", "五位一体"), start
+        ):
             continue
         if number in ("万", "亿") and word in ("条", "家", "人"):
             continue
