@@ -17,6 +17,7 @@ LABELS, TOPICS = ("PER", "ORG", "LOC"), ("gold", "wood")
 FILLER = "的一是在不了有和人这中大为上，。金 \n"
 CHARS = "甲乙丙丁戊己子丑寅卯辰木" + FILLER + "😀𠀀"
 MAX_LENGTH, OVERLAP = 24, 8
+_KEEP = tempfile.TemporaryDirectory(prefix="hanspan-test-")  # goes when the session ends
 
 
 def sentence(rng: random.Random, pieces: int = 8) -> tuple[str, list[Span], str]:
@@ -120,7 +121,7 @@ def run_folder(kind: str = "esm") -> Path:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    run = Path(tempfile.mkdtemp(prefix="hanspan-test-")) / kind / "run"
+    run = Path(_KEEP.name) / kind / "run"
     meta = ModelMeta(LABELS, TOPICS, max_length=MAX_LENGTH, overlap=OVERLAP)
     save_model(model.eval(), fast, run / "model", meta)
     return run

@@ -158,8 +158,8 @@ from transformers import pipeline
 ner = pipeline("token-classification", "{name}", aggregation_strategy="simple")
 ```
 
-`hanspan` reads only valid tag paths; the pipeline takes each token alone, and so may differ in a
-few spans. Of `aggregation_strategy` use only `simple` or `none`."""
+`hanspan` reads only valid tag paths; the pipeline takes each token alone, and so may differ
+(last table). Of `aggregation_strategy` use only `simple` or `none`."""
     if facts["topics"]:
         where = ', model_kwargs={"subfolder": "topic"}' if facts["folders"] == "two" else ""
         out += f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 
 from hanspan.backends import FP32, INT8
 from hanspan.errors import HanspanError
+from hanspan.meta import ModelMeta
 
 MOST_LOGIT_DIFFERENCE = 1e-3
+PIPELINE = "stock pipeline against hanspan, spans that agree"
+_PIPELINE_TEXTS = 24
 LEAST_INT8_AGREEMENT = 0.97
 """Share of spans (as F1 against torch) below which the int8 graph is not packed."""
 
@@ -70,7 +74,30 @@ def check_stock(folder: Path, texts: Sequence[str], checks: dict[str, str]) -> i
             f"(difference {float(worst):.2g}); this model cannot be packed"
         )
     checks["stock transformers classes, largest difference of a logit"] = f"{float(worst):.1e}"
+    if meta.labels:
+        short = [text[: size // 2] for text in texts[:_PIPELINE_TEXTS]]
+        checks[PIPELINE] = _pipeline_agreement(token, stock, model, encoder, meta, short)
     return sum(weight.numel() for weight in model.parameters())
+
+
+def _pipeline_agreement(
+    token: Any, stock: Any, model: Any, encoder: Any, meta: ModelMeta, texts: Sequence[str]
+) -> str:
+    """How many spans the stock pipeline shares with our decode; it knows no valid paths."""
+    from transformers import pipeline
+
+    from hanspan.encode import tag_texts
+    from hanspan.model import forward_fn
+
+    ner = pipeline(
+        "token-classification", model=token, tokenizer=stock, aggregation_strategy="simple",
+        device="cpu",
+    )  # fmt: skip
+    theirs = [{(g["start"], g["end"], g["entity_group"]) for g in ner(text)} for text in texts]
+    open_meta = replace(meta, thresholds={})
+    tagged = tag_texts(texts, encoder, forward_fn(model), open_meta, scores=False)
+    ours = [{(span.start, span.end, span.label) for span in row.spans} for row in tagged]
+    return f"{agreement(ours, theirs):.2%} of {sum(map(len, ours))}"
 
 
 def add_onnx(folder: Path, texts: Sequence[str], checks: dict[str, str]) -> None:
