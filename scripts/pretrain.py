@@ -5,7 +5,7 @@
 The same command resumes where it was stopped, step for step. `--only shards` stops after the
 corpus; `--branch RUN --decay-tokens N` copies the run's state into RUN and decays the rate
 there; `--score RUN` prints masked accuracy by source; `--export RUN OUT` writes the stock model
-folder (fp16 safetensors, tokenizer, card).
+folder (fp16 safetensors, tokenizer, card); `--picture RUN PNG` draws the loss curve.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ def main() -> int:
     parser.add_argument("--decay-tokens", type=int, default=10_000_000)
     parser.add_argument("--export", type=Path, nargs=2, metavar=("RUN", "OUT"))
     parser.add_argument("--score", type=Path, metavar="RUN")
+    parser.add_argument("--picture", type=Path, nargs=2, metavar=("RUN", "PNG"))
     args = parser.parse_args()
 
     import torch
@@ -101,10 +102,14 @@ def main() -> int:
     from hanspan.pretrain.corpus import open_shards
     from hanspan.pretrain.export import export_encoder
     from hanspan.pretrain.loop import Trainer
+    from hanspan.pretrain.picture import draw_log
     from hanspan.pretrain.settings import load_settings
 
     try:
         settings = load_settings(args.config, args.overrides)
+        if args.picture:
+            draw_log(*args.picture)
+            return 0
         shards_ready(settings)
         if args.only:
             return 0

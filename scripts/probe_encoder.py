@@ -35,7 +35,8 @@ def main() -> int:
     parser.add_argument("--counts", default="100,1000,all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peer", help="encoder to compare with; without it the untrained network")
-    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--no-peer", action="store_true", help="ENCODER alone")
+    parser.add_argument("--untrained", action="store_true", help="its untrained network alone")
     args = parser.parse_args()
 
     import torch
@@ -60,8 +61,18 @@ def main() -> int:
             for count in counts:
                 ours, theirs = [], []
                 for seed in range(1, seeds + 1):
-                    ours.append(probe_once(args.encoder, data, probe, count, seed, epochs=epochs))
-                    if not args.no_peer:
+                    ours.append(
+                        probe_once(
+                            args.encoder,
+                            data,
+                            probe,
+                            count,
+                            seed,
+                            fresh=args.untrained,
+                            epochs=epochs,
+                        )
+                    )
+                    if not (args.no_peer or args.untrained):
                         peer, fresh = args.peer or args.encoder, args.peer is None
                         theirs.append(
                             probe_once(peer, data, probe, count, seed, fresh=fresh, epochs=epochs)

@@ -23,11 +23,13 @@ pytest.importorskip("transformers")
 from hanspan.errors import ConfigError, HanspanError  # noqa: E402
 from hanspan.pretrain.corpus import Shards, Source, build_shards, open_shards  # noqa: E402
 from hanspan.pretrain.export import export_encoder  # noqa: E402
-from hanspan.pretrain.loop import RunSettings, Trainer, token_flops  # noqa: E402
+from hanspan.pretrain.loop import RunSettings, Trainer  # noqa: E402
 from hanspan.pretrain.network import NetworkSettings, SparseLoss, build_network  # noqa: E402
 from hanspan.pretrain.optim import OptimSettings, Schedule, orthogonalize  # noqa: E402
-from hanspan.pretrain.sampling import Window  # noqa: E402
+from hanspan.pretrain.picture import draw_log  # noqa: E402
+from hanspan.pretrain.sampling import Window, ahead  # noqa: E402
 from hanspan.pretrain.settings import CorpusSettings, PretrainSettings, load_settings  # noqa: E402
+from hanspan.pretrain.speed import measured_tflops, token_flops  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 SOURCES = (Source("news", ("unlabelled/news.jsonl.xz",), 0.7),
@@ -207,7 +209,8 @@ def test_the_shipped_config_is_read_and_statutes_stay_small() -> None:
     assert sum(weights.values()) == pytest.approx(1)
     assert weights["laws"] <= 0.12
     assert settings.run.network.vocab_size == settings.corpus.vocab_size
-    assert token_flops(settings.run) > 1e6
+    run = settings.run
+    assert token_flops(run.network, run.masks, run.windows) > 1e6
 
 
 def test_all_mistakes_of_a_config_come_at_once(tmp_path: Path) -> None:
@@ -233,3 +236,34 @@ def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "HANSPAN_DATA=FOLDER" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_batches_ahead_are_the_same_and_errors_come_through() -> None:
+    def items() -> Any:
+        yield from range(5)
+        raise HanspanError("stop")
+
+    found = []
+    with pytest.raises(HanspanError, match="stop"):
+        for item in ahead(items(), 2):
+            found.append(item)
+    assert found == list(range(5))
+    assert measured_tflops(torch.device("cpu"), 1) > 0
+
+
+def test_batches_drawn_ahead_do_not_move_the_checkpoint(shards: Shards, tmp_path: Path) -> None:
+    one, two = (Trainer(RUN, shards, tmp_path / n) for n in ("one", "two"))
+    two.batches = ahead(two._batches())
+    assert [one.train_step() for _ in range(3)] == [two.train_step() for _ in range(3)]
+    assert one.drawn == two.drawn
+
+
+def test_the_loss_curve_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [{"step": 1, "tokens": 10, "loss": 8.0},
+            {"step": 2, "tokens": 20, "loss": 7.0, "heldout": {"news": [6.5, 0.1]}}]  # fmt: skip
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    draw_log(tmp_path, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(HanspanError, match="a run that has begun"):
+        draw_log(tmp_path / "none", tmp_path / "x.png")

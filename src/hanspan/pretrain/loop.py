@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from hanspan.pretrain.heldout import heldout_scores
 from hanspan.pretrain.masking import MaskSettings, choose_positions, hide
 from hanspan.pretrain.network import NetworkSettings, SparseLoss, build_network
 from hanspan.pretrain.optim import OptimSettings, Schedule, build_optimizers
-from hanspan.pretrain.sampling import Sampler, Window
+from hanspan.pretrain.sampling import Sampler, Window, ahead
+from hanspan.pretrain.speed import measured_tflops, token_flops
 from hanspan.pretrain.tokenizer import SEP, CharTable, load_vocab
 
 
@@ -56,18 +58,6 @@ class RunSettings:
         return [count for begin, count in self.ramp if tokens >= begin][-1]
 
 
-def token_flops(settings: RunSettings) -> float:
-    """Floating-point operations of one trained token: products forward and backward."""
-    n = settings.network
-    gated = 1.5 if n.arch == "modernbert" else 1.0
-    layer = 4 * n.hidden**2 + 2 * gated * n.hidden * n.intermediate
-    shares = sum(w.share for w in settings.windows)
-    length = sum(w.length * w.share for w in settings.windows) / shares
-    attention = 12 * n.layers * length * n.hidden
-    head = settings.masks.rate * 6 * n.hidden * (n.hidden + n.vocab_size)
-    return 6 * n.layers * layer + attention + head
-
-
 class Trainer:
     """Builds everything from settings, resumes if the folder holds a checkpoint, and runs."""
 
@@ -103,6 +93,8 @@ class Trainer:
             settings.seed,
             np.array([*table.encode("\n。！？；"), SEP], dtype=np.uint16),
         )
+        self.drawn = self.sampler.state()
+        self.batches = self._batches() if on_cpu else ahead(self._batches())
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0
@@ -117,6 +109,7 @@ class Trainer:
         self.step, self.tokens = progress["step"], progress["tokens"]
         self.seconds = progress["seconds"]
         self.sampler.restore(progress["sampler"])
+        self.drawn = progress["sampler"]
         log = self.folder / "log.jsonl"
         if self.rank == 0 and log.exists():  # what ran after the checkpoint will run again
             rows = [r for r in log.read_text().splitlines() if json.loads(r)["step"] <= self.step]
@@ -131,9 +124,25 @@ class Trainer:
             "tokens": self.tokens,
             "seconds": round(self.seconds, 1),
         }
-        progress["sampler"] = self.sampler.state()
+        progress["sampler"] = self.drawn
         exact = self.settings.exact(self.shards)
         save_checkpoint(path or self.path, self.model, self.optimizers, progress, exact)
+
+    def _batches(self) -> Iterator[tuple[list[Any], dict[str, int]]]:
+        """This rank's micro-batches (hidden ids, positions, targets), each with the state after.
+
+        Every rank draws the batches of all, so that their counts agree.
+        """
+        s = self.settings
+        while True:
+            mine: list[Any] = []
+            for rank in range(self.world):
+                ids, rng = self.sampler.next()
+                if rank == self.rank:
+                    positions = choose_positions(ids, s.masks, rng)
+                    hidden = hide(ids, positions, s.masks, s.network.vocab_size, rng)
+                    mine = [hidden, positions, ids.reshape(-1)[positions]]
+            yield mine, self.sampler.state()
 
     def _autocast(self) -> Any:
         if self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
@@ -147,19 +156,13 @@ class Trainer:
         factor = s.schedule.factor(self.step, self.tokens)
         total = torch.zeros((), device=self.device)
         for _ in range(accumulate):
-            for rank in range(self.world):  # every rank draws all, so that the counts agree
-                ids, rng = self.sampler.next()
-                if rank != self.rank:
-                    continue
-                positions = choose_positions(ids, s.masks, rng)
-                hidden = hide(ids, positions, s.masks, s.network.vocab_size, rng)
-                targets = ids.reshape(-1)[positions]
-                torch.manual_seed(s.seed + self.sampler.number)  # dropout, if any
-                batch = [torch.from_numpy(a).to(self.device) for a in (hidden, positions, targets)]
-                with self._autocast():
-                    loss = self.compiled(*batch) / accumulate
-                loss.backward()
-                total += loss.detach()
+            arrays, self.drawn = next(self.batches)
+            torch.manual_seed(s.seed + self.drawn[""])  # dropout, if any
+            batch = [torch.from_numpy(a).to(self.device, non_blocking=True) for a in arrays]
+            with self._autocast():
+                loss = self.compiled(*batch) / accumulate
+            loss.backward()
+            total += loss.detach()
         self._average_gradients()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.optim.clip)
         for optimizer in self.optimizers:
@@ -215,7 +218,8 @@ class Trainer:
         milestones = [m for m in s.milestones if m > self.tokens]
         losses: list[float] = []
         mark = self.tokens
-        flops = token_flops(s)
+        flops = token_flops(s.network, s.masks, s.windows)
+        peak = s.peak_tflops or measured_tflops(self.device)
         while not self.done(began):
             losses.append(self.train_step())
             now = time.monotonic()
@@ -224,8 +228,7 @@ class Trainer:
             if self.step % s.log_every == 0:
                 speed = (self.tokens - mark) / max(1e-9, now - logged)
                 row = {"loss": round(sum(losses) / len(losses), 4), "tokens_per_s": round(speed)}
-                if s.peak_tflops:
-                    row["share_of_peak"] = round(speed * flops / s.peak_tflops / 1e12, 4)
+                row["share_of_peak"] = round(speed * flops / self.world / peak / 1e12, 4)
                 self._log(row)
                 losses, mark, logged = [], self.tokens, now
             if now - evaluated > 60 * s.eval_minutes:
@@ -238,3 +241,5 @@ class Trainer:
                 self.save(self.folder / f"checkpoint-{milestones.pop(0)}.safetensors")
         self._log({"heldout": self.heldout()})
         self.save()
+        if self.world > 1:
+            torch.distributed.destroy_process_group()

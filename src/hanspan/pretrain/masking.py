@@ -41,8 +41,9 @@ def choose_positions(
     """
     wanted = target_count(settings, ids.size)
     flat, length = ids.reshape(-1), ids.shape[1]
-    starts = rng.permutation(flat.size)
-    spans = np.minimum(rng.geometric(1 / settings.mean_span, flat.size), settings.longest)
+    # Twice the expected number of spans is enough; the rest is filled below in any case.
+    starts = rng.permutation(flat.size)[: 2 * int(wanted / settings.mean_span) + 64]
+    spans = np.minimum(rng.geometric(1 / settings.mean_span, starts.size), settings.longest)
     steps = np.arange(settings.longest)
     grid = starts[:, None] + steps
     inside = (steps < spans[:, None]) & (grid // length == (starts // length)[:, None])
@@ -51,8 +52,9 @@ def choose_positions(
     order = grid[ordinary]
     _, first = np.unique(order, return_index=True)
     chosen = order[np.sort(first)[:wanted]]
-    if chosen.size < wanted:
-        rest = np.setdiff1d(np.arange(flat.size), chosen)
+    if chosen.size < wanted:  # ordinary characters first, markers last
+        rest = np.setdiff1d(rng.permutation(flat.size), chosen, assume_unique=True)
+        rest = rest[np.argsort(flat[rest] < FIRST_CHAR, kind="stable")]
         chosen = np.concatenate([chosen, rest[: wanted - chosen.size]])
     return np.sort(chosen)
 

@@ -1,8 +1,11 @@
 """Windows out of the shards: a mixture of sources, even coverage, a state of a few integers."""
 
 import math
-from collections.abc import Mapping
+import queue
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +14,7 @@ from hanspan.errors import HanspanError
 from hanspan.pretrain.tokenizer import CLS, SEP
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_BREAKS = "\n。！？；"
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,25 @@ class Sampler:
             batch[row, 1:-1] = ids[start : start + length - 2]
         batch[:, 0], batch[:, -1] = CLS, SEP
         return batch, rng
+
+
+def ahead(items: Iterator[Item], count: int = 3) -> Iterator[Item]:
+    """The same items, worked out by a thread up to `count` ahead of their use."""
+    waiting: queue.Queue[Item | BaseException] = queue.Queue(count)
+
+    def work() -> None:
+        try:
+            for item in items:
+                waiting.put(item)
+        except BaseException as error:
+            waiting.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        item = waiting.get()
+        if isinstance(item, BaseException):
+            raise item
+        yield item
 
 
 def heldout_batch(ids: npt.NDArray[np.uint16], length: int, rows: int) -> npt.NDArray[np.int64]:
