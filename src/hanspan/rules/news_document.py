@@ -24,6 +24,7 @@ _TAIL = re.compile(
 _ACTS = re.compile(
     "授予|批准|主管|委托|直属|下属|支持|发布|公布|要求|指导|设立|成立|组织|任命|通知|举办|主办|监督|批复|任|召开"
 )
+_COMPANY = ("公司", "集团", "分行", "支行")
 _LOOSE = frozenset("的了在是和与及、由向对把被将为以等有会从到，。；：“”（）()省市县区")
 
 
@@ -63,7 +64,7 @@ def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
     for span in document.spans:
         if span.label not in _BODIES:
             continue
-        if span.label == "COM" and starts.get(span.end, 0) > span.end:
+        if span.label == "COM" and text.endswith(_COMPANY, 0, starts.get(span.end, 0)):
             yield span.start, starts[span.end], span.label  # 国网 + 四川省电力公司
         match = _TAIL.match(text, span.end)
         if match is None or any(char in _LOOSE for char in match[0]) or _ACTS.search(match[0]):

@@ -16,15 +16,15 @@ _TRANS = (
     "朗劳勒雷蕾里丽利连莲廉列林琳隆卢鲁路伦罗萝洛马玛迈麦曼芒毛梅门蒙米密明缪摩莫姆木穆拿内纳娜奈南尼妮涅宁纽努"
     "诺欧帕派潘佩彭皮平珀朴普齐奇契恰钱乔切琴丘让热日荣瑞若撒萨塞赛桑森沙莎尚绍舍什圣施史士舒斯思松苏索塔泰坦汤"
     "唐特滕提铁廷图托瓦万旺威韦维魏温文翁沃乌武西希锡夏先香肖谢辛休许雪雅亚延扬耶叶伊以因英尤于约泽扎詹珍朱兹卓佐"
-    "久罕丝垂戴卜润嘉珊翰逊堡喀露柳祖朵墨默奎芙芭薇碧佳玻弥黛曼楚莉略京采买提热孜江吐依汗娅沁其木"
+    "烈别久罕丝垂戴卜润嘉珊翰逊堡喀露柳祖朵墨默奎芙芭薇碧佳玻弥黛曼楚莉略京采买提热孜江吐依汗娅沁其木"
 )
-_DOTS = ("·", "•", "・", "‧")
+_DOTS = ("·", "•", "・", "‧", "∙")
 _TITLES, _WORDS, _PLACES = words("titles_strong"), words("not_person"), words("countries")
 _ALL_PLACES = _PLACES | words("places_world") | words("cities") | words("provinces")
 _GOES_ON = frozenset("和与及在对将则也同还已就访的为被向于以是有会曾率抵离等")
 _LEFT = BORDER | frozenset("在对与和及向同由据以给为")
 _DOTTED = re.compile(
-    rf"[A-Z{_TRANS}][A-Za-z.{_TRANS}]{{0,9}}(?:\s?[·•・‧]\s?[A-Za-z.{_TRANS}][A-Za-z.{_TRANS}\-]{{0,11}})+"
+    rf"[A-Z{_TRANS}][A-Za-z.{_TRANS}]{{0,9}}(?:\s?[·•・‧∙．]\s?[A-Za-z.{_TRANS}][A-Za-z.{_TRANS}\-]{{0,11}})+"
 )
 _RUN = re.compile(rf"[{_TRANS}]{{2,8}}")
 _NOT_RUN = re.compile("^(?:的|在|是|和)|(?:以|于|其|先|大)$")

@@ -29,7 +29,7 @@ _KEEP = re.compile("和平|共和|中和|和谐|同济|大同|同仁|同方|有�
                    "本田|日本|基本|对外|来宾|未来|到位|首都|首钢|首创|首尔|首旅|如皋|用友|应用|通用|信用|民用|军用|商用|所罗门|"
                    "派拉蒙|共同|协同|联合|无线|多媒体|多伦多|多哈|第一|统一|一带一路|同和|为民|华为|个人|使馆|于都|从化|个旧")  # fmt: skip
 _VERBS = re.compile(
-    "(?:减持|增持|回购|质押|认购|解除|曝光|招摇|希望|预期|维持|警惕|防止|允许|禁止|建议|提高|扩大|健全|指导|满足|实现|明确|要求|扭转|顺势|成功|协助|大量|批准|授权|委托|请求|开除|罚款|处罚|约谈|协调|督促|注重|首批|多次|新当选|当选|来自|毕业于|就读|就职|任职|供职|加盟|加入|走进|走访|访问|考察|参观|前往|抵达|出席|参加|举办|主办|承办|协办|联合主办|"
+    "(?:买入|卖出|掺假|辞职|破产|保护|举报|入选|选拔|换股|重组|起诉|减持|增持|回购|质押|认购|解除|曝光|招摇|希望|预期|维持|警惕|防止|允许|禁止|建议|提高|扩大|健全|指导|满足|实现|明确|要求|扭转|顺势|成功|协助|大量|批准|授权|委托|请求|开除|罚款|处罚|约谈|协调|督促|注重|首批|多次|新当选|当选|来自|毕业于|就读|就职|任职|供职|加盟|加入|走进|走访|访问|考察|参观|前往|抵达|出席|参加|举办|主办|承办|协办|联合主办|"
     "创办|成立|组建|设立|建立|筹建|创建|收购|并购|入股|控股股东|持有|投资|起诉|状告|指控|指责|批评|表示|指出|认为|强调|介绍|透露|"
     "宣布|发布|公布|公告|披露|获悉|报道|援引|担任|出任|兼任|聘任|任命|考上|考入|考取|进入|转会|效力|战胜|击败|不敌|对阵|"
     "迎战|挑战|力克|横扫|淘汰|面对|支持|推动|推进|促进|加强|鼓励|引导|帮助|组织|通知|要求|接受|联系|合作|签约|签署|通过|"
@@ -77,9 +77,10 @@ _SAFE = frozenset(
 )
 _PLACES = words("provinces") | words("cities") | words("countries") | words("places_world")
 _ABROAD = words("countries") - {"中国", "香港", "澳门", "美国"}
+_JOINED = frozenset(["国立", "国家", "皇家", "联邦", "中央", "科学"])
 _OWN = frozenset(["大学", "学院", "通讯", "电视", "日报", "晚报", "时报"])
 _GENERIC = re.compile(
-    "^(?:公司|实际|发卡|法人|职教|廉价|方舱|野战|临时|定点|互联网|网上|网红|骗子|友好|乡村|郊区|灾区|当地|调查|监察|选举|治丧|专门|混合|法律|资格|审查|评选|混合|高级|期内|认购|限售|流通|库存|部分|剩余|全部|大股东|中央|国家|地方|外资|中资|商业|国有|大型|中小|股份制|政策性|投资|世界|全球|国际|城市|农村|私立|公立|民办|重点|普通|高等|"
+    "^(?:联合|公司|实际|发卡|法人|职教|廉价|方舱|野战|临时|定点|互联网|网上|网红|骗子|友好|乡村|郊区|灾区|当地|调查|监察|选举|治丧|专门|混合|法律|资格|审查|评选|混合|高级|期内|认购|限售|流通|库存|部分|剩余|全部|大股东|中央|国家|地方|外资|中资|商业|国有|大型|中小|股份制|政策性|投资|世界|全球|国际|城市|农村|私立|公立|民办|重点|普通|高等|"
     "职业|综合|专科|三甲|三级|基层|乡镇|社区|县级|市级|省级|部分|企业|行业|上市|龙头|科技|技术|高新|合资|控股|金融|证券|保险|"
     "基金|信托|期货|房地产|地产|互联网|网络|汽车|传统|主流|专业|独立|民间|社会|学术|科研|教育|文化|体育|青年|妇女|工商|"
     "学生|农民|职工|业主|居民|村民|监督|管理|执行|常务|评审|专家|仲裁|咨询|领导|工作|战略|合作|关税|反对|执政|在野|政|朋|"
@@ -149,7 +150,12 @@ def _begin(text: str, start: int, head: int) -> tuple[int, bool]:
                     return start, True
                 country = text[at : at + size]
                 rest = text[at + size : head]
-                if country in _ABROAD and len(rest) >= 2 and text[head : head + 2] in _OWN:
+                if (
+                    country in _ABROAD
+                    and len(rest) >= 2
+                    and rest[:2] not in _JOINED
+                    and text[head : head + 2] in _OWN
+                ):
                     return at + size, True
                 return at, True
     return start, False
@@ -190,3 +196,29 @@ def named_by_head(document: Document) -> Iterator[tuple[int, int, str]]:
         if text[end - 1] == "队" and not _team(text, start, end):
             continue
         yield start, end, label
+
+
+_CODE = re.compile(
+    r"[（(](?:(?:SH|SZ|sh|sz)?[0368][0-9]{5}(?:\.(?:SH|SZ|BJ|sh|sz))?|0?[0-9]{4,5}\.(?:HK|hk)|[A-Z]{1,5}\.(?:N|O|US|L|T))"
+    r"(?:[，,、][^（()）]{0,12})?[）)]"
+)
+_SHARE = re.compile(r"(?:\*?ST)?[\u4e00-\u9fffA-Za-z]+(?:-[A-Z])?$")
+
+
+@rule("share_code", labels=["COM"], group="names", weight=0.9,
+      yes=["[[深圳燃气]](601139.SH)公布", "卖出[[兴源过滤]](300266)，"], no=["共计(300266)元"])  # fmt: skip
+def share_code(document: Document) -> Iterator[tuple[int, int]]:
+    """The short name before a share code: as far as a border, else its usual four characters."""
+    text = document.text
+    for match in _CODE.finditer(text):
+        end = match.start()
+        found = _SHARE.search(text, max(0, end - 8), end)
+        if found is None or end - found.start() < 3:
+            continue
+        start = found.start()
+        for verb in _VERBS.finditer(text, start, end - 2):
+            start = verb.end()
+        if not 3 <= end - start <= 5 and text[end - 4 : end].isalpha():
+            start = end - 4
+        if end - start >= 3:
+            yield start, end

@@ -40,6 +40,7 @@ _ONE = re.compile(
     "(?=[，。、；的进访出参举召会与和开实采发表加施活务工投地时期旅留学谈打演签巡视考对关军制经贸政抗支医队居同人核演援防制威部商战外“]|$)|"
     "(?P<c>美|俄|日|韩|英|德|法|印|朝|台|港|乌|以)(?=媒(?!体)|企|制(?=武|导|战|坦|装|系|火|反)|将(?=领|官|军|[\u4e00-\u9fff]{0,4}阵亡))"
 )
+_RELATION = re.compile("关系|两国|全面|战略|友好|双边|双方|合作|建交|贸易|经贸|元首|领导人|边境")
 _BAD_LEFT = frozenset("今昨明每当同近平节假完优审唯赞壮华精最更香时生次连半")
 
 
@@ -57,7 +58,7 @@ def country_letters(document: Document) -> Iterator[tuple[int, int]]:
             for at in range(*match.span()):
                 yield at, at + 1
     for match in _PAIR.finditer(text):
-        if not _clear(text, match.start()):
+        if not (_clear(text, match.start()) or _RELATION.match(text, match.end())):
             continue
         for at in range(*match.span()):
             yield at, at + 1
