@@ -22,6 +22,7 @@ import tiny  # noqa: E402
 from hanspan.data import Document, Span, write_documents  # noqa: E402
 from hanspan.encode import TextEncoder, tag_documents  # noqa: E402
 from hanspan.errors import HanspanError  # noqa: E402
+from hanspan.hidden import groups_of, hide, recovered  # noqa: E402
 from hanspan.model import forward_fn, load_model  # noqa: E402
 from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
 from hanspan.train import train  # noqa: E402
@@ -301,3 +302,39 @@ def test_worker_names_wrong_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["a.jsonl", "run", "epochs"]) == 2
     assert "expected key=value" in capsys.readouterr().err
     assert main([]) == 2
+
+
+def test_spans_of_hidden_rules_come_back(tmp_path: Path) -> None:
+    many = documents(100)
+    path = tmp_path / "train.jsonl"
+    named = [
+        d.with_spans(
+            Span(s.start, s.end, s.label, 1.0, f"rule:{d.text[s.start]}{s.label}") for s in d.spans
+        )
+        for d in many
+    ]
+    write_documents(path, named)
+    weaken(hand_labels(many, LABELS, TOPICS, path), many, 1.0, 0).save(soft_path(path))
+    settings = TrainSettings(**FAST, epochs=10, lr=3e-3, hide_rules=("子ORG",), held_out=0.3)
+    summary = train(path, tmp_path / "run", settings)
+    assert summary.recovered is not None  # 丑寅卯 was shown, 子寅卯 was not
+    assert 0 <= summary.recovered <= 1
+    assert train(path, tmp_path / "all", TrainSettings(**FAST, epochs=1)).recovered is None
+
+
+def test_hiding_takes_spans_of_hidden_rules_alone() -> None:
+    one = Document(
+        "d",
+        "甲丙戊辰",
+        (Span(0, 3, "PER", 1.0, "rule:a+rule:b"), Span(3, 4, "LOC", 1.0, "rule:a")),
+    )
+    soft = hand_labels([one], LABELS, (), Path("x"))
+    (kept,), shown, (gone,) = hide([one], soft, ["a"])
+    assert [s.label for s in kept.spans] == ["PER"]  # b says so too
+    assert [s.label for s in gone] == ["LOC"]
+    assert shown.state.tolist() == [2, 2, 2, 0]
+    assert shown.char.tolist() == [0, 1, 2]
+    assert recovered([gone], [(Span(3, 4, "LOC", 0.4),)]) == (1, 1)
+    assert recovered([gone], [(Span(3, 4, "PER"),)]) == (0, 1)
+    rules = {"rule:a": {"group": "g"}, "rule:b": {"group": "g"}, "rule:c": {"group": ""}}
+    assert groups_of(rules) == {"g": ["rule:a", "rule:b"], "rule:c": ["rule:c"]}

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanspan.decode import decode, log_softmax
+from hanspan.encode import TextEncoder, tag_texts
+from hanspan.hidden import recovered
+from hanspan.meta import ModelMeta
 from hanspan.rows import Row
 from hanspan.soft import NEGATIVE, POSITIVE
+from hanspan.train_data import TrainData
+
+if TYPE_CHECKING:
+    from hanspan.model import JointModel
 
 
 @dataclass(frozen=True)
@@ -70,3 +78,37 @@ def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating])
         return 1.0
     losses = [-(targets * log_softmax(logits / t)).sum(-1).mean() for t in _TEMPERATURES]
     return round(float(_TEMPERATURES[int(np.argmin(losses))]), 3)
+
+
+def temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]:
+    """Temperatures of tags and topics from the labelled characters of held-out rows."""
+    logits, targets = [], []
+    for row, of_row in zip(rows, tags, strict=True):
+        dense = np.zeros(of_row.shape, np.float32)
+        dense[row.where, row.tag] = row.prob
+        mass = dense.sum(-1)
+        known = mass > 0
+        logits.append(of_row[known])
+        targets.append(dense[known] / mass[known, None])
+    spoken = np.array([bool(row.topic.any()) for row in rows], bool)
+    by_topic = np.stack([row.topic for row in rows])
+    return (
+        fit_temperature(np.concatenate(logits), np.concatenate(targets)),
+        fit_temperature(topics[spoken], by_topic[spoken]) if by_topic.shape[1] else 1.0,
+    )
+
+
+def recovered_share(
+    data: TrainData, model: JointModel, encoder: TextEncoder, bf16: bool
+) -> float | None:
+    """Share of the held-out spans of hidden rules that the student finds; None without any."""
+    from hanspan.model import forward_fn
+
+    if not any(data.hidden):
+        return None
+    forward = forward_fn(model.eval(), bf16=bf16)
+    texts = [document.text for document in data.held_documents]
+    meta = ModelMeta(data.labels, data.topics)
+    found = [t.spans for t in tag_texts(texts, encoder, forward, meta, scores=False)]
+    back, total = recovered(data.hidden, found)
+    return round(back / total, 4)

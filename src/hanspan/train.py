@@ -7,7 +7,6 @@ In ``weak`` mode nothing else is read: no hand label can leak in. Several proces
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -17,24 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from hanspan.agreement import agreement, fit_temperature
+from hanspan.agreement import agreement, recovered_share, temperatures
 from hanspan.batches import row_logits
 from hanspan.data import Document, whole
 from hanspan.decode import softmax
 from hanspan.encode import TextEncoder
 from hanspan.encoders import RANDOM, open_encoder, resolve_encoder
-from hanspan.errors import HanspanError
 from hanspan.fit import Fitted, fit, use_bf16
 from hanspan.meta import ModelMeta
-from hanspan.model import JointModel, save_model
+from hanspan.model import JointModel
 from hanspan.rows import Row, build_rows
+from hanspan.run_files import open_work, write_run
 from hanspan.selftrain import mean_probs, teacher_rows
 from hanspan.soft import SoftLabels
 from hanspan.train_data import TrainData, load_pool, load_train_data
 from hanspan.train_settings import TrainSettings
 
 Progress = Callable[[int, int | None, str], None]
-_log = logging.getLogger("hanspan")
+
 _TOKENS_WANTED = 1_000_000
 
 
@@ -44,6 +43,7 @@ class TrainSummary:
 
     ``agreement`` is the span F1 against the rules on held-out documents (None without any);
     it says whether the student learned the rules, not whether the rules are right.
+    ``recovered`` is the share of the held-out spans of ``hide_rules`` that it found by itself.
     """
 
     documents: int
@@ -58,6 +58,7 @@ class TrainSummary:
     loss: float
     agreement: float | None
     topic_agreement: float | None
+    recovered: float | None
     precision: str
     warnings: tuple[str, ...]
     model: Path
@@ -113,7 +114,7 @@ class _Run:
         """See :func:`train`."""
         settings, data = self.settings, self.data
         if self.main_process:
-            self._open_work()
+            open_work(self.work, self._mark(), resume=self.resume)
         self._wait()
         model, tokenizer = self._fresh(settings.seed)
         encoder = TextEncoder(tokenizer.backend_tokenizer)
@@ -140,6 +141,15 @@ class _Run:
             self._stage(name, student, taught, held, encoder, share, 0.5, 100 + number)
             models = [student]
         return self._finish(student, tokenizer, encoder, held, epochs)
+
+    def _mark(self) -> dict[str, Any]:
+        """What checkpoints must agree on to be gone on from."""
+        return {
+            "labels": list(self.data.labels),
+            "topics": list(self.data.topics),
+            "settings": self.settings.model_dump(mode="json", exclude={"save_every"}),
+            "data": self.data.digest,
+        }
 
     def _fresh(self, seed: int) -> tuple[JointModel, Any]:
         data = self.data
@@ -169,7 +179,8 @@ class _Run:
             return self.settings.lr
         if self.random:
             return 1e-3
-        return 3e-4 if int(getattr(model.config, "hidden_size", 768)) <= 512 else 5e-5
+width = int(getattr(model.config, "hidden_size", 768))
+        return 1e-3 if width <= 320 else 3e-4 if width <= 512 else 5e-5
 
     def _stage(
         self,
@@ -268,7 +279,7 @@ class _Run:
         if held:
             tags, topics = self._answers(model, held, encoder)
             found = agreement(held, tags, topics)
-            temperature, topic_temperature = _temperatures(held, tags, topics)
+            temperature, topic_temperature = temperatures(held, tags, topics)
         summary = TrainSummary(
             documents=len(data.documents),
             characters=sum(len(document.text) for document in data.documents),
@@ -283,6 +294,7 @@ class _Run:
             ),
             loss=round(self.fits[-1].loss, 4) if self.fits else float("nan"),
             agreement=round(found.f1, 4) if found else None,
+            recovered=recovered_share(data, model, encoder, self.bf16),
             topic_agreement=round(found.topic, 4) if found and data.topics else None,
             precision="bf16" if self.bf16 else "fp32",
             warnings=data.warnings,
@@ -298,71 +310,11 @@ class _Run:
             extra={"mode": settings.mode, "encoder": summary.encoder},
         )
         if self.main_process:
-            self._write(model, tokenizer, meta, summary)
+            row = {**asdict(summary), "model": "model", "settings": settings.model_dump()}
+            write_run(self.run_dir, self.work, model, tokenizer, meta, row)
         self._wait()
         return summary
-
-    def _write(
-        self, model: JointModel, tokenizer: Any, meta: ModelMeta, summary: TrainSummary
-    ) -> None:
-        new, final = self.run_dir / ".model.part", self.run_dir / "model"
-        shutil.rmtree(new, ignore_errors=True)
-        try:
-            save_model(model, tokenizer, new, meta)
-            shutil.rmtree(final, ignore_errors=True)
-            new.rename(final)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-        row = {**asdict(summary), "model": "model", "settings": self.settings.model_dump()}
-        with whole(self.run_dir / "train.json") as temporary:
-            temporary.write_text(json.dumps(row, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        for log in self.work.glob("*/log.csv"):
-            shutil.copyfile(log, self.run_dir / f"{log.parent.name}.log.csv")
-        shutil.rmtree(self.work, ignore_errors=True)
-
-    def _open_work(self) -> None:
-        """Keep the checkpoints of an equal run; drop others, or refuse those of other labels."""
-        data = self.data
-        mark = {
-            "labels": list(data.labels),
-            "topics": list(data.topics),
-            "settings": self.settings.model_dump(mode="json", exclude={"save_every"}),
-            "data": data.digest,
-        }
-        path = self.work / "run.json"
-        old = json.loads(path.read_text("utf-8")) if path.is_file() else None
-        if old is not None and self.resume:
-            if (old["labels"], old["topics"]) != (mark["labels"], mark["topics"]):
-                raise HanspanError(
-                    f"{self.work}: checkpoints of other labels ({', '.join(old['labels'][:6])}...) "
-                    f"found, {', '.join(data.labels[:6])}... expected; remove that folder or give "
-                    f"another 'out'"
-                )
-            if old == mark:
-                return
-            _log.warning("%s: checkpoints of other settings or text; training anew", self.work)
-        shutil.rmtree(self.work, ignore_errors=True)
-        self.work.mkdir(parents=True)
-        path.write_text(json.dumps(mark, ensure_ascii=False), "utf-8")
 
 
 def _state(model: JointModel) -> dict[str, Any]:
     return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-
-
-def _temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]:
-    """Temperatures of tags and topics from the labelled characters of held-out rows."""
-    logits, targets = [], []
-    for row, of_row in zip(rows, tags, strict=True):
-        dense = np.zeros(of_row.shape, np.float32)
-        dense[row.where, row.tag] = row.prob
-        mass = dense.sum(-1)
-        known = mass > 0
-        logits.append(of_row[known])
-        targets.append(dense[known] / mass[known, None])
-    spoken = np.array([bool(row.topic.any()) for row in rows], bool)
-    by_topic = np.stack([row.topic for row in rows])
-    return (
-        fit_temperature(np.concatenate(logits), np.concatenate(targets)),
-        fit_temperature(topics[spoken], by_topic[spoken]) if by_topic.shape[1] else 1.0,
-    )

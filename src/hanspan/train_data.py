@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hanspan.data import ENTITY, NONE, Document, read_documents
+from hanspan.data import ENTITY, NONE, Document, Span, read_documents
 from hanspan.decode import spans_to_tags
 from hanspan.errors import HanspanError
+from hanspan.hidden import hide
 from hanspan.soft import NEGATIVE, POSITIVE, SoftLabels, soft_path
 from hanspan.train_settings import TrainSettings
 
@@ -33,6 +34,8 @@ class TrainData:
     held_soft: SoftLabels
     warnings: tuple[str, ...]
     digest: str
+    hidden: list[tuple[Span, ...]]
+    """Of each held-out document, the spans that ``settings.hide_rules`` kept from training."""
 
 
 def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> TrainData:
@@ -75,6 +78,9 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
     warnings = tuple(_warnings(soft, settings))
     for line in warnings:
         _log.warning(line)
+    hidden: list[tuple[Span, ...]] = [()] * len(documents)
+    if settings.hide_rules:
+        documents, soft, hidden = hide(documents, soft, settings.hide_rules)
     held = _held_out(documents, settings.held_out)
     kept = [i for i in range(len(documents)) if i not in held]
     chosen = sorted(held)
@@ -92,6 +98,7 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
         take(soft, chosen),
         warnings,
         mark.hexdigest()[:16],
+        [hidden[i] for i in chosen],
     )
 
 

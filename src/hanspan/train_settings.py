@@ -28,8 +28,8 @@ class TrainSettings(BaseModel):
     """Passes over the text; when left out, chosen so that about a million tokens are seen, at
     least 3 and at most 30 passes."""
     lr: float | None = Field(default=None, gt=0, le=1)
-    """Peak learning rate; when left out, chosen by the encoder: 1e-3 for random weights, else
-    by its width (3e-4 up to 512, 5e-5 above)."""
+    """Peak learning rate; when left out, chosen by the encoder: 1e-3 for random weights and up
+    to a width of 320, 3e-4 up to 512, 5e-5 above."""
     head_lr_factor: float = Field(default=3.0, gt=0)
     """The heads learn so many times faster than a pretrained encoder."""
     weight_decay: float = Field(default=0.01, ge=0)
@@ -88,6 +88,9 @@ class TrainSettings(BaseModel):
     """Share of the documents that is kept from training, to watch agreement with the rules."""
     select: Literal["last", "agreement"] = "last"
     """Which epoch is kept: the last, or the one that agrees best on the held-out documents."""
+    hide_rules: tuple[str, ...] = ()
+    """Rules whose spans are kept from training; the summary then says how many of them the
+    student finds in the held-out documents. For choosing settings without gold."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """``auto``: bf16 on a GPU or a CPU with AMX, where it is faster; else fp32."""
     device: Literal["auto", "cpu"] = "auto"

@@ -1,0 +1,69 @@
+"""The files of a run folder: ``work/`` with its checkpoints, and what stands there at the end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hanspan.data import whole
+from hanspan.errors import HanspanError
+from hanspan.meta import ModelMeta
+from hanspan.model import JointModel, save_model
+
+_log = logging.getLogger("hanspan")
+
+
+def open_work(work: Path, mark: Mapping[str, Any], *, resume: bool) -> None:
+    """Keep the checkpoints of an equal run and drop others.
+
+    Args:
+        work: the folder; made if it is not there.
+        mark: what an equal run has equal; ``labels`` and ``topics`` among it.
+        resume: False drops everything.
+
+    Raises:
+        HanspanError: if there are checkpoints of other labels.
+    """
+    path = work / "run.json"
+    old = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    if old is not None and resume:
+        if (old["labels"], old["topics"]) != (mark["labels"], mark["topics"]):
+            found, wanted = (", ".join((m["labels"] or m["topics"])[:6]) for m in (old, mark))
+            raise HanspanError(
+                f"{work}: checkpoints of other labels ({found}, ...) found, {wanted}, ... "
+                f"expected; remove that folder or give another 'out'"
+            )
+        if old == json.loads(json.dumps(mark)):
+            return
+        _log.warning("%s: checkpoints of other settings or text; training anew", work)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    path.write_text(json.dumps(mark, ensure_ascii=False), "utf-8")
+
+
+def write_run(
+    run_dir: Path,
+    work: Path,
+    model: JointModel,
+    tokenizer: Any,
+    meta: ModelMeta,
+    row: Mapping[str, Any],
+) -> None:
+    """Write ``model/``, ``train.json`` and the logs, each whole or not at all; remove ``work``."""
+    new, final = run_dir / ".model.part", run_dir / "model"
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        save_model(model, tokenizer, new, meta)
+        shutil.rmtree(final, ignore_errors=True)
+        new.rename(final)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    with whole(run_dir / "train.json") as temporary:
+        temporary.write_text(json.dumps(row, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    for log in work.glob("*/log.csv"):
+        shutil.copyfile(log, run_dir / f"{log.parent.name}.log.csv")
+    shutil.rmtree(work, ignore_errors=True)
