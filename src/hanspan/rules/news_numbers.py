@@ -114,59 +114,81 @@ _LONG = (
     "个多?月|个多?星期|个多?小时|个半月|个半小时|日(?=内|以内|之内)|支(?=队伍)|部分(?=组成)|"
     "年半|人份|余年"
 )
+_NUMERALS = re.compile("[0-9０-９零〇一二三四五六七八九十百千万亿两数几上]+")
 _COUNT = re.compile(
-    rf"(?<![第0-9０-９.．A-Za-z零〇一二三四五六七八九十百千万亿])(?P<num>(?:{_AR}[多余]?[十百千万亿]*|[数几上][十百千万亿]+|几[十百千万亿]+|{_CN}[几]?)"
+    rf"(?P<num>(?:{_AR}[多余]?[十百千万亿]*|[数几上][十百千万亿]+|{_CN}几?)"
     rf"{_AFTER}(?:[-—–－~～至到](?:{_AR}|{_CN}){_AFTER})?)\s?"
     rf"(?P<word>{_LONG}|{_alternatives(_STOP)}|(?<=[0-9０-９万亿])(?:{_alternatives(_ARABIC_ONLY)}))"
 )
 _BIG = re.compile(
-    "(?<![二三四五六七八九十第])[两三四五六七八九十]大"
+    "[两三四五六七八九十]大"
     "(?!家|量|学|型|楼|桥|道|会|事|使|臣|小|力|约|概|多|部|幅|批|米|豆|额|宗|众|海|陆|厅|奖|赛"
     "|师|夫|爷|哥|姐|妈|叔|伯|年|队|街|关|精神|报告|以来|召开|代表|是)"
 )
-_HALF = re.compile("(?<![上下一多两年个夜前后])半(?:年|个月|小时|个小时|天|个世纪|个多月)(?!度|报)")
+_HALF = re.compile("半(?:年|个月|小时|个小时|天|个世纪|个多月)(?!度|报)")
+_NOT_BEFORE = frozenset("第.．初每某" + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_NOT_BEFORE_BIG, _NOT_BEFORE_HALF = (
+    frozenset("二三四五六七八九十第"),
+    frozenset("上下一多两年个夜前后"),
+)
+_IDIOMS = ("十字路", "三位一体", "五位一体")
 
 
 @rule("count", labels=["QTY"], group="quantity",
-      yes=["培育企业[[20家]]", "抓好[[550个]]省重大项目", "[[几百米]]的街道", "连续[[5年]]获奖"],
+      yes=["培育企业[[20家]]", "抓好[[550个]]省重大项目", "[[几百米]]的街道", "连续[[5年]]获奖", "上[[3万人]]"],
       no=["第一家庭", "一个企业", "几个月来", "2023年", "第3次"])  # fmt: skip
 def count(document: Document) -> Iterator[tuple[int, int]]:
     """Number and measure word; ordinals, articles and 几个 left out."""
     text = document.text
-    for match in _COUNT.finditer(text):
-        number, word, (start, end) = match["num"], match["word"], match.span()
-        before = text[max(0, start - 1) : start]
-        if before in ("第", "初", "每", "某") or text[max(0, start - 2) : start] == "好几":
+    done = 0
+    for run in _NUMERALS.finditer(text):
+        start = max(run.start(), done)
+        match = _COUNT.match(text, start)
+        if match is None and text[start] in "上数几" and run.end() - start > 1:
+            start += 1  # 上 and 数 may belong to the word before
+            match = _COUNT.match(text, start)
+        if match is None:
             continue
-        if number[0] == "几" and (len(number) == 1 or before in ("好", "这", "那")):
-            continue
-        if number == "一" and word not in _DURATION:
-            continue
-        if number == "二" and word in _ORDINAL_WITH_ER:
-            continue  # 二期 is the second, 两期 are two
-        if (
-            word == "届"
-            and number[0] not in "两几0123456789"
-            or (word == "级" and number[-1] in "万亿")
-        ):
-            continue
-        if text[start - 1 : end] == "红十字" or text.startswith(
-            ("十字路", "三位一体", "五位一体"), start
-        ):
-            continue
-        if number in ("万", "亿") and word in ("条", "家", "人"):
-            continue
-        if word == "年" and len(number) == 4 and number[0] in "12１２一二":
-            if number[1] not in "百千万":
-                continue  # a calendar year
-        if word == "周" and number[-1] not in "0123456789一二三四五六七八九十两多余":
-            continue
-        yield start, end
+        done = match.end()
+        if _counted(text, start, match):
+            yield match.span()
+
+
+def _counted(text: str, start: int, match: re.Match[str]) -> bool:
+    """Whether it is a count, and no ordinal, article, calendar year or fixed phrase."""
+    number, word = match["num"], match["word"]
+    before = text[start - 1] if start else ""
+    if before in _NOT_BEFORE or text[max(0, start - 2) : start] == "好几":
+        return False
+    if number[0] == "几" and (len(number) == 1 or before in ("好", "这", "那")):
+        return False
+    if (number == "一" and word not in _DURATION) or (number == "二" and word in _ORDINAL_WITH_ER):
+        return False  # an article; 二期 is the second, 两期 are two
+    if word == "期" and number in "三四五六七八九十":
+        return False
+    if (word == "届" and number[0] not in "两几0123456789") or (
+        word == "级" and number[-1] in "万亿"
+    ):
+        return False
+    if (before == "红" and number == "十") or text.startswith(_IDIOMS, start):
+        return False
+    if number in ("万", "亿") and word in ("条", "家", "人"):
+        return False
+    if (
+        word == "年"
+        and len(number) == 4
+        and number[0] in "12１２一二"
+        and number[1] not in "百千万"
+    ):
+        return False  # a calendar year
+    return word != "周" or number[-1] in "0123456789一二三四五六七八九十两多余"
 
 
 @rule("big_few", labels=["QTY"], group="quantity", yes=["是合肥[[三大]]产业之一"], no=["二十大"])
 def big_few(document: Document) -> Iterator[tuple[int, int]]:
     """三大, 十大 before a noun, and half a length of time."""
-    for pattern in (_BIG, _HALF):
-        for match in pattern.finditer(document.text):
-            yield match.span()
+    text = document.text
+    for pattern, stop in ((_BIG, _NOT_BEFORE_BIG), (_HALF, _NOT_BEFORE_HALF)):
+        for match in pattern.finditer(text):
+            if not match.start() or text[match.start() - 1] not in stop:
+                yield match.span()

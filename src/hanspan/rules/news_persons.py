@@ -9,7 +9,7 @@ whether its characters make an everyday word. It is taken from ``_ENOUGH`` on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,9 +148,18 @@ def _bound(groups: list[tuple[float, frozenset[str]]], last: bool) -> NDArray[np
 _GIVEN_TABLE = _table(_GIVEN, -9.0)
 _GIVEN_TABLE[0x4E00:0xA000] = [_GIVEN.get(chr(code), _UNKNOWN) for code in range(0x4E00, 0xA000)]
 _SURNAME_TABLE = _table(_SURNAME, -9.0)
-for _compound in _SURNAME:
-    if len(_compound) > 1:
-        _SURNAME_TABLE[ord(_compound[0])] = 9.0
+
+
+def _pairs(group: Iterable[str]) -> NDArray[np.uint32]:
+    """Two-character words as sorted numbers."""
+    return np.unique([ord(w[0]) << 16 | ord(w[1]) for w in group if len(w) == 2]).astype(np.uint32)
+
+
+def _among(pairs: NDArray[np.uint32], known: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    return known[np.minimum(np.searchsorted(known, pairs), len(known) - 1)] == pairs
+
+
+_COMPOUND, _WORD_PAIRS, _GIVEN_PAIRS, _END_PAIRS = map(_pairs, (_SURNAME, _WORDS, _PAIRS, _ENDS))
 _LEFT_TABLE = _bound([(0.9, BORDER), (3.0, _POSTS), (0.6, _JOIN), (0.3, _LINK)], last=True)
 _LEFT_TABLE[[ord(char) for char in " 　：:"]] = 3.0
 _RIGHT_TABLE = _bound(
@@ -160,19 +169,25 @@ _RIGHT_TABLE = _bound(
 
 def _candidates(text: str) -> list[int]:
     """Places where a surname stands and the best that could be said for a name is enough."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    codes = np.minimum(codes, 0xFFFF)
-    surname = _SURNAME_TABLE[codes]
-    at = np.flatnonzero(surname > -5)
+    raw = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    codes = np.full(len(raw) + 4, 0x3002, np.uint32)  # 。 on the right
+    np.minimum(raw, 0xFFFF, out=codes[: len(raw)])
+    pairs = codes[:-1] << 16 | codes[1:]  # of a character and the next
+    compound = np.flatnonzero(_among(pairs[: len(raw)], _COMPOUND))
+    at = np.flatnonzero(_SURNAME_TABLE[codes[: len(raw)]] > -5)
     if not len(at):
-        return []
-    padded = np.concatenate([codes, np.full(4, 0x3002, codes.dtype)])  # 。
-    first, second = _GIVEN_TABLE[padded[at + 1]], _GIVEN_TABLE[padded[at + 2]]
-    left = np.where(at > 0, _LEFT_TABLE[padded[at - 1]], 1.0)
-    form = surname[at] + left
-    short = form + first + 0.3 + _RIGHT_TABLE[padded[at + 2]]
-    long = form + first + second + _RIGHT_TABLE[padded[at + 3]]
-    found: list[int] = at[np.maximum(short, long) + 0.7 >= _ENOUGH].tolist()
+        return [] if not len(compound) else compound.tolist()
+    first, second = _GIVEN_TABLE[codes[at + 1]], _GIVEN_TABLE[codes[at + 2]]
+    left = np.where(at > 0, _LEFT_TABLE[codes[at - 1]], 1.0)
+    inside = (left < 0.6) & (at > 0)
+    left = np.where(inside & _among(pairs[at - 1], _END_PAIRS), -3.0, left)
+    form = _SURNAME_TABLE[codes[at]] + left + first + _NO_WORD * _among(pairs[at], _WORD_PAIRS)
+    short = form + 0.3 + _RIGHT_TABLE[codes[at + 2]]
+    long = (
+        form + second + _NO_WORD * _among(pairs[at + 1], _GIVEN_PAIRS) + _RIGHT_TABLE[codes[at + 3]]
+    )
+    good = at[np.maximum(short, long) + 0.7 >= _ENOUGH]
+    found: list[int] = np.union1d(good, compound).tolist() if len(compound) else good.tolist()
     return found
 
 
