@@ -179,7 +179,7 @@ class _Run:
             return self.settings.lr
         if self.random:
             return 1e-3
-width = int(getattr(model.config, "hidden_size", 768))
+        width = int(getattr(model.config, "hidden_size", 768))
         return 1e-3 if width <= 320 else 3e-4 if width <= 512 else 5e-5
 
     def _stage(
