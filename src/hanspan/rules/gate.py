@@ -42,7 +42,7 @@ class Gate:
         self.always: list[int] = []
         for number, matcher in enumerate(matchers, first):
             need = needs(matcher.pattern)
-            atoms = need.atoms if matcher.bytes else None
+            atoms = need.atoms
             if atoms is None or cost(atoms.strings) > _TOO_FREQUENT:
                 self.always.append(number)
                 continue

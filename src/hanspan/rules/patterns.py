@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from hanspan.rules.backtrack import for_re
 from hanspan.rules.contract import RuleError
 from hanspan.rules.fold import View, fold_width
 
@@ -127,7 +128,7 @@ class Matcher:
             self.compiled = compile_re2(self.pattern, where, longest=longest)
         else:
             try:
-                self.compiled = re.compile(self.pattern)
+                self.compiled = re.compile(for_re(self.pattern), re.ASCII)
             except re.error as err:
                 raise RuleError(f"{where}: pattern {shorten(pattern)!r}: {err}") from None
         names = {_text(k): v for k, v in dict(self.compiled.groupindex).items()}
@@ -163,12 +164,12 @@ class Matcher:
             windows: low, high, low, high, ... outside of which nothing can match; see
                 :class:`~hanspan.rules.gate.Gate`.
         """
-        subject: Any = view.data if self.bytes else view.text
-        char = view.char if self.bytes else int
-        groups, finditer = self.groups, self.compiled.finditer
-        windows = windows or (0, len(subject))
+        if windows is None:
+            windows = (0, len(view.data))
         if windows[0] < 0:
             return self._find_at(view, windows)
+        subject, char, windows = self._subject(view, windows)
+        groups, finditer = self.groups, self.compiled.finditer
         out: list[tuple[int, int, str]] = []
         for k in range(0, len(windows), 2):
             position, stop = windows[k], windows[k + 1]
@@ -189,9 +190,18 @@ class Matcher:
                     position = tail
         return out
 
+    def _subject(
+        self, view: View, windows: Sequence[int]
+    ) -> tuple[Any, Callable[[int], int], Sequence[int]]:
+        """What is searched, how its offsets become code points, and the windows in it."""
+        if self.bytes:
+            return view.data, view.char, windows
+        return view.text, int, [view.char(w) if w > 0 else w for w in windows]
+
     def _find_at(self, view: View, windows: Sequence[int]) -> list[tuple[int, int, str]]:
         """As :meth:`find`, where every match begins at the start of a window."""
-        subject, char, groups = view.data, view.char, self.groups
+        subject, char, windows = self._subject(view, windows)
+        groups = self.groups
         match_at = self.compiled.match
         out: list[tuple[int, int, str]] = []
         position = 0
