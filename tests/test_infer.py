@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from hanspan.chunks import pieces
 from hanspan.data import Document, Span, read_documents, write_documents
 from hanspan.errors import HanspanError
 from hanspan.infer import Extractor, predict
@@ -140,6 +142,53 @@ def test_threads_share_one_extractor(extract: Extractor) -> None:
     for thread in threads:
         thread.join()
     assert found == [alone] * 4
+
+
+def test_workers_keep_the_order(extract: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hanspan.chunks.CHUNK_TEXTS", 7)
+    rng = random.Random(9)
+    texts = [tiny.sentence(rng, rng.randint(1, 9))[0] for _ in range(60)]
+    assert list(extract.pipe(texts, workers=3)) == list(extract.pipe(texts))
+
+
+def test_a_forked_child_reads_too() -> None:
+    extract = Extractor.from_pretrained(tiny.bundle_folder(), "onnx", threads=2)
+    want = triples(extract("甲丙戊在子卯"))
+    child = os.fork()
+    if not child:
+        os._exit(0 if triples(extract("甲丙戊在子卯")) == want else 1)
+    for _ in range(300):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    assert status == 0
+
+
+@given(st.text(alphabet="甲丙，。\n”", max_size=120), st.integers(4, 30))
+def test_pieces_put_together_are_the_text(text: str, most: int) -> None:
+    parts = list(pieces(text, most))
+    assert "".join(parts) == text
+    assert all(0 < len(part) <= most for part in parts) or not text
+    for part in parts[:-1]:
+        assert part[-1] in "\n。”" or not {"\n", "。"} & set(part[most // 2 :])
+
+
+def test_a_book_is_read_in_pieces(extract: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(10)
+    text = "".join(tiny.sentence(rng, 5)[0] + "。" for _ in range(60))
+    whole = extract(text, topic_scores=True)
+    cut = functools.partial(pieces, most=200)
+    monkeypatch.setattr("hanspan.extractor.pieces", cut)
+    parts = extract(text, topic_scores=True)
+    assert triples(parts) == triples(whole)
+    assert [parts.surface(s) for s in parts.spans] == [whole.surface(s) for s in whole.spans]
+    for topic, score in whole.meta["topic_scores"].items():
+        assert parts.meta["topic_scores"][topic] == pytest.approx(score, abs=0.1)
 
 
 def test_a_closed_extractor_says_so() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,21 +44,7 @@ def onnx_forward(path: Path, meta: ModelMeta, threads: int | None = None) -> For
     Raises:
         HanspanError: if the graph cannot be loaded or has other inputs or outputs.
     """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Lengths change from batch to batch: the arena would grow to the sum of all shapes seen.
-    options.enable_mem_pattern = False
-    try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as err:  # onnxruntime raises many types of its own
-        raise HanspanError(
-            f"{path}: ONNX Runtime cannot load it ({str(err).splitlines()[0]:.160}); "
-            f"make the bundle again: hanspan bundle RUN DIR"
-        ) from None
+    session = _session(path, threads)
     names = [item.name for item in session.get_inputs()]
     outputs = {item.name: item.shape[-1] for item in session.get_outputs()}
     expected = {"tag_logits": len(meta.tags), "topic_logits": len(meta.topics)}
@@ -67,11 +54,34 @@ def onnx_forward(path: Path, meta: ModelMeta, threads: int | None = None) -> For
             f"and {expected} as hanspan.json says; make the bundle again: hanspan bundle RUN DIR"
         )
 
+    sessions = {os.getpid(): session}
+
     def forward(ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        tags, topics = session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
+        own = os.getpid()
+        if own not in sessions:  # forked: the parent's threads are not here
+            sessions[own] = _session(path, threads)
+        tags, topics = sessions[own].run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
         return np.asarray(tags), np.asarray(topics)
 
     return forward
+
+
+def _session(path: Path, threads: int | None) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Lengths change from batch to batch: the arena would grow to the sum of all shapes seen.
+    options.enable_mem_pattern = False
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as err:  # onnxruntime raises many types of its own
+        raise HanspanError(
+            f"{path}: ONNX Runtime cannot load it ({str(err).splitlines()[0]:.160}); "
+            f"make the bundle again: hanspan bundle RUN DIR"
+        ) from None
 
 
 def torch_forward(folder: Path, device: str | None = None) -> Forward:

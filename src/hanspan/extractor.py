@@ -11,10 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from hanspan.chunks import chunks, in_order, joined, pieces
 from hanspan.data import Document
 from hanspan.decode import softmax
 from hanspan.encode import Forward, Tagged, TextEncoder, emissions, tag_texts
@@ -26,8 +28,6 @@ from hanspan.meta import ModelMeta
 Rules = Callable[[Document], Document]
 """Puts the votes of rules on a document; comes from the caller, infer knows no rules."""
 
-_CHUNK_TEXTS = 512
-_CHUNK_CHARS = 100_000
 _TOKENS_PER_TEXT = 64
 _CPU_TOKENS, _GPU_TOKENS = 512, 1 << 16
 """Tokens of one call of the model: on a CPU more leave its caches (4096: 1.7 times slower)."""
@@ -37,8 +37,8 @@ _WEAKEST = 5
 class Extractor:
     """Finds spans and the topic of texts of any length.
 
-    Safe to call from several threads at once: it holds no state between calls. After a fork,
-    build a new one in the child (ONNX Runtime's threads do not survive a fork).
+    Safe to call from several threads at once: it holds no state between calls. After a fork the
+    ONNX backend loads its graph anew in the child, as ONNX Runtime's threads do not survive one.
     """
 
     def __init__(
@@ -147,6 +147,7 @@ class Extractor:
         rules: str = "off",
         topic_scores: bool = False,
         values: bool = False,
+        workers: int = 1,
     ) -> Iterator[Document]:
         """Spans and topics of many texts, in their order, in memory that does not grow.
 
@@ -156,15 +157,18 @@ class Extractor:
                 on a CPU it takes fewer where that is faster.
             labels: only spans of these types.
             thresholds: least score, by label or for all; over those of the bundle.
-            rules: ``off``; ``on``, where a rule's span replaces the model's that it overlaps;
-                ``only``, the model is not asked.
+            rules: ``off``; ``on``, both are merged by score (:mod:`hanspan.merge`); ``only``,
+                the model is not asked.
             topic_scores: put the probability of each topic into ``meta["topic_scores"]``.
             values: put normalised values into ``meta["values"]`` (:mod:`hanspan.values`).
+            workers: threads that read; more than one pays with ``threads=1`` and many texts.
 
         Raises:
             HanspanError: for an option that is not known.
         """
-        keep = self._check_labels(labels)
+        keep = frozenset({labels} if isinstance(labels, str) else labels or ())
+        if rules == "off":  # rules may bring types of their own
+            self._check_labels(keep)
         meta = replace(self.meta, thresholds=self._limits(thresholds))
         if rules not in ("on", "off", "only"):
             raise HanspanError(f"rules={rules!r}: expected on, off or only")
@@ -173,14 +177,29 @@ class Extractor:
                 f"rules={rules!r}: found no rules; expected Extractor.from_pretrained(..., "
                 f"rules=CALLABLE), or --rules with the name of a set"
             )
-        budget = min(max(1, batch_size) * _TOKENS_PER_TEXT, self.most_tokens)
-        for chunk in _chunks(texts):
-            plain = [document.text for document in chunk]
+        budget = self._budget(batch_size)
+
+        def work(chunk: list[Document]) -> list[Document]:
             found: Iterable[Tagged | None] = [None] * len(chunk)
             if rules != "only":
-                found = tag_texts(plain, self.encoder, self.forward, meta, batch_tokens=budget)
-            for document, tagged in zip(chunk, found, strict=True):
-                yield self._finish(document, tagged, keep, rules, topic_scores, values)
+                found = self._tag([document.text for document in chunk], meta, budget)
+            return [
+                self._finish(document, tagged, keep, rules, topic_scores, values)
+                for document, tagged in zip(chunk, found, strict=True)
+            ]
+
+        for done in in_order(work, chunks(texts), workers):
+            yield from done
+
+    def _budget(self, batch_size: int) -> int:
+        return min(max(1, batch_size) * _TOKENS_PER_TEXT, self.most_tokens)
+
+    def _tag(self, texts: list[str], meta: ModelMeta, budget: int) -> Iterator[Tagged]:
+        parts = [list(pieces(text)) for text in texts]
+        flat = [piece for part in parts for piece in part]
+        found = tag_texts(flat, self.encoder, self.forward, meta, batch_tokens=budget)
+        for part in parts:
+            yield joined(list(islice(found, len(part))), list(map(len, part)))
 
     def sureness(
         self, texts: Iterable[str | Document], batch_size: int = 64
@@ -190,10 +209,10 @@ class Extractor:
         It is the mean, over the five least sure tokens, of the probability of the best tag:
         1.0 where nothing is doubtful, and low where a span or its border is.
         """
-        for chunk in _chunks(texts):
+        for chunk in chunks(texts):
             rows = emissions(
                 [document.text for document in chunk], self.encoder, self.forward, self.meta,
-                batch_tokens=min(max(1, batch_size) * _TOKENS_PER_TEXT, self.most_tokens),
+                batch_tokens=self._budget(batch_size),
             )  # fmt: skip
             for document, (_, logits, _) in zip(chunk, rows, strict=True):
                 best = softmax(logits / self.meta.temperature).max(-1, initial=0.0)
@@ -204,7 +223,7 @@ class Extractor:
         self,
         document: Document,
         tagged: Tagged | None,
-        keep: frozenset[str] | None,
+        keep: frozenset[str],
         rules: str,
         topic_scores: bool,
         values: bool,
@@ -224,9 +243,9 @@ class Extractor:
 
             votes = self.rules(replace(document, spans=(), meta={}))
             spans = merge(spans, votes.spans)
-            if tagged is None and "topic" in votes.labels:
-                labels["topic"] = votes.labels["topic"]
-        if keep is not None:
+            if tagged is None and (topic := _loudest(votes)):
+                labels["topic"] = topic
+        if keep:
             spans = tuple(span for span in spans if span.label in keep)
         done = Document(document.id, document.text, spans, labels, meta)
         if values:
@@ -235,15 +254,11 @@ class Extractor:
             done = with_values(done)
         return done
 
-    def _check_labels(self, labels: Collection[str] | None) -> frozenset[str] | None:
-        if labels is None:
-            return None
-        names = {labels} if isinstance(labels, str) else set(labels)
-        if unknown := names - set(self.meta.labels):
+    def _check_labels(self, names: Collection[str]) -> None:
+        if unknown := set(names) - set(self.meta.labels):
             raise HanspanError(
                 f"labels {sorted(unknown)}: expected some of {', '.join(self.meta.labels)}"
             )
-        return frozenset(names)
 
     def _limits(self, given: Mapping[str, float] | float | None) -> dict[str, float]:
         if given is None:
@@ -256,19 +271,12 @@ class Extractor:
         return {**self.meta.thresholds, **given}
 
 
-def _chunks(texts: Iterable[str | Document]) -> Iterator[list[Document]]:
-    """Documents in runs that are long enough to sort by length and bounded in characters."""
-    chunk: list[Document] = []
-    size = 0
-    for number, item in enumerate(texts):
-        document = Document(f"text-{number}", item) if isinstance(item, str) else item
-        if chunk and (len(chunk) == _CHUNK_TEXTS or size + len(document.text) > _CHUNK_CHARS):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(document)
-        size += len(document.text)
-    if chunk:
-        yield chunk
+def _loudest(votes: Document) -> str | None:
+    """The topic that rules gave most weight."""
+    weights: dict[str, float] = {}
+    for vote in votes.meta.get("topic_votes", ()):
+        weights[vote["label"]] = weights.get(vote["label"], 0.0) + vote.get("score", 1.0)
+    return max(weights, key=lambda topic: weights[topic]) if weights else None
 
 
 def _closed(ids: Any, mask: Any) -> Any:
