@@ -222,7 +222,9 @@ def beside_skweak(texts: Sequence[str], python: str) -> list[dict[str, Any]]:
                 continue
             info = RuleInfo(f"p{len(patterns)}", "pattern", ("X",))
             spec = PatternSpec(kind="pattern", pattern=plain)
-            finders.append(PatternFinder(info, spec, [Matcher(plain, "X", lambda _: True, "")]))
+            engine = "re2" if matcher.bytes else "re"
+            same = Matcher(plain, "X", lambda _: True, "", engine=engine)
+            finders.append(PatternFinder(info, spec, [same]))
             patterns.append(plain)
     few = list(texts[: max(1, len(texts) * 400_000 // int(megabytes(texts) * 1e6))])
     rules = RuleSet("same", finders, labels=["X"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hanspan.data import Document
-from hanspan.rules import RuleInfo, load_rules
+from hanspan.rules import RuleInfo, load_rules, shipped
 from hanspan.rules.examples import Failure, check_examples, marked
 
 RULES = """\
@@ -79,3 +79,14 @@ def test_examples_that_are_not_kept(tmp_path: Path) -> None:
 
 def test_marks() -> None:
     assert marked("😀[[合肥|LOC]]和[[韩冰]]") == ("😀合肥和韩冰", [(1, 3, "LOC"), (4, 6, "")])
+
+
+def test_the_example_for_users_keeps_its_examples() -> None:
+    path = Path(__file__).parent.parent / "configs" / "rules" / "battery.yaml"
+    assert not [str(item) for item in check_examples(load_rules(path))]
+
+
+def test_shipped_sets_keep_their_examples() -> None:
+    for name in shipped():
+        failures = [i for i in check_examples(load_rules(name)) if isinstance(i, Failure)]
+        assert not [str(failure) for failure in failures], name
