@@ -159,6 +159,8 @@ def _among(pairs: NDArray[np.uint32], known: NDArray[np.uint32]) -> NDArray[np.b
     return known[np.minimum(np.searchsorted(known, pairs), len(known) - 1)] == pairs
 
 
+_KIND = (_SURNAME_TABLE > -5).astype(np.uint8)  # 1 a surname, 2 the first of a compound one
+_KIND[[ord(name[0]) for name in _SURNAME if len(name) > 1]] |= 2
 _COMPOUND, _WORD_PAIRS, _GIVEN_PAIRS, _END_PAIRS = map(_pairs, (_SURNAME, _WORDS, _PAIRS, _ENDS))
 _LEFT_TABLE = _bound([(0.9, BORDER), (3.0, _POSTS), (0.6, _JOIN), (0.3, _LINK)], last=True)
 _LEFT_TABLE[[ord(char) for char in " 　：:"]] = 3.0
@@ -173,8 +175,10 @@ def _candidates(text: str) -> list[int]:
     codes = np.full(len(raw) + 4, 0x3002, np.uint32)  # 。 on the right
     np.minimum(raw, 0xFFFF, out=codes[: len(raw)])
     pairs = codes[:-1] << 16 | codes[1:]  # of a character and the next
-    compound = np.flatnonzero(_among(pairs[: len(raw)], _COMPOUND))
-    at = np.flatnonzero(_SURNAME_TABLE[codes[: len(raw)]] > -5)
+    kind = _KIND[codes[: len(raw)]]
+    compound = np.flatnonzero(kind > 1)
+    compound = compound[_among(pairs[compound], _COMPOUND)]
+    at = np.flatnonzero(kind & 1)
     if not len(at):
         return [] if not len(compound) else compound.tolist()
     first, second = _GIVEN_TABLE[codes[at + 1]], _GIVEN_TABLE[codes[at + 2]]
