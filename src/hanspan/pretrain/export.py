@@ -55,6 +55,8 @@ def export_encoder(settings: "PretrainSettings", shards: Shards, run: Path, out:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(shards.folder / name, temporary / name)
     (temporary / "README.md").write_text(card(settings, table, progress, model), encoding="utf-8")
+    for file in temporary.iterdir():
+        file.chmod(0o644)
     _check(temporary)
     shutil.rmtree(out, ignore_errors=True)
     temporary.rename(out)
@@ -125,7 +127,7 @@ def card(
         "## How it was trained",
         "",
         f"Masked characters in spans (mean {run.masks.mean_span:g}, {run.masks.rate:.0%} of all), "
-        f"{run.optim.optimizer} at {run.optim.lr:g}; {progress['tokens']:,} tokens in "
+        f"{'Muon and AdamW' if run.optim.optimizer == 'muon' else 'AdamW'} at {run.optim.lr:g}; {progress['tokens']:,} tokens in "
         f"{progress['step']:,} steps and {progress['seconds'] / 3600:.2f} hours on "
         f"{'a shared CPU' if run.device == 'cpu' else run.device}; {state}. Windows of "
         + ", ".join(f"{w.length} ({w.share:.0%})" for w in run.windows)
