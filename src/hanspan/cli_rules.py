@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hanspan.data import Document, read_documents, whole
 from hanspan.errors import HanspanError
+
+if TYPE_CHECKING:
+    from hanspan.rules.explain import Explanation
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -102,14 +105,58 @@ def explain_text(text: str, name: str, title: str) -> None:
 
     TEXT is a sentence, or the path of a text file.
     """
+    from hanspan.labelmodel import vote
     from hanspan.rules import load_rules
-    from hanspan.rules.explain import explain, render
-    from hanspan.terminal import console
+    from hanspan.rules.describe import describe
+    from hanspan.rules.explain import explain
 
     if len(text) < 200 and "\n" not in text and Path(text).is_file():
         text = Path(text).read_text("utf-8")
     meta = {"title": title} if title else {}
-    render(explain(load_rules(name), Document("text", text, meta=meta)), console())
+    loaded = load_rules(name)
+    about = describe(loaded)
+    document = Document("text", text, meta=meta)
+    _render(explain(loaded, document, lambda voted: next(vote([voted], about))))
+
+
+def _render(what: Explanation) -> None:
+    """Print an explanation with colours."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from hanspan.terminal import coloured, console
+
+    screen = console()
+    kept = {(s.start, s.end, s.label) for s in what.result.spans} if what.result else set()
+    table = Table(box=None, pad_edge=False)
+    for head in ("at", "span", "label", "rule", "kind", "weight", "written in", "result"):
+        table.add_column(head)
+    for span in what.spans:
+        info = what.info(span.source)
+        fate = "wins" if (span.start, span.end, span.label) in kept else ""
+        table.add_row(
+            f"{span.start}:{span.end}",
+            Text(what.document.surface(span), style="bold"),
+            span.label,
+            info.name,
+            info.kind,
+            f"{span.score:g}",
+            f"{info.file.rsplit('/', 1)[-1]}:{info.line}",
+            fate,
+        )
+    width = None if screen.is_terminal else 160
+    screen.print(table if what.spans else "no rule fires", width=width)
+    for veto in what.vetoes:
+        surface = what.document.text[veto.start : veto.end]
+        screen.print(
+            Text(f"veto  {veto.start}:{veto.end} {surface} {veto.label} of {veto.rule}: {veto.why}")
+        )
+    for topic in what.topics:
+        screen.print(Text(f"topic {topic.label} {topic.score:.2f} of {topic.source[5:]}"))
+    if what.result is not None:
+        screen.print("vote  ", coloured(what.result, what.rules.labels), sep="")
+        if "topic" in what.result.labels:
+            screen.print(Text(f"topic of the vote: {what.result.labels['topic']}"))
 
 
 @rules.command("table")
@@ -170,7 +217,8 @@ def _order(value: Any) -> Any:
 def _votes(source: Path, name: str | None) -> tuple[Iterable[Document], dict[str, Any]]:
     import json
 
-    from hanspan.weak import describe, rules_path
+    from hanspan.rules.describe import describe
+    from hanspan.weak import rules_path
 
     if name is not None:
         from hanspan.rules import load_rules

@@ -20,12 +20,12 @@ from typing import Any, Literal
 from hanspan.data import ENTITY, NONE, write_rejected
 from hanspan.errors import HanspanError
 from hanspan.rules import RuleError, RuleSet, load_rules
+from hanspan.rules.describe import describe
 from hanspan.rules.pieces import Done, Piece, cut, join, parts
 from hanspan.rules.reuse import find_reuse
 from hanspan.rules.work import Job, label_piece
 
 Progress = Callable[[int, int | None, str], None]
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -140,30 +140,6 @@ def label(
     meta |= {"input": print_of_input, "failures": done_all.failures, "summary": asdict(summary)}
     _write_json(rules_path(output), meta)
     return summary
-
-
-def describe(rule_set: RuleSet, labels: Sequence[str] | None = None) -> dict[str, Any]:
-    """What ``weak.rules.json`` says of a rule set: labels, topics, and each rule's settings."""
-    rows = {}
-    for info in rule_set.infos:
-        rows[info.source] = {
-            "kind": info.kind,
-            "group": info.group,
-            "priority": info.priority,
-            "weight": info.weight,
-            "labels": list(info.labels),
-            "after": info.after,
-            "topical": info.topical,
-            "hash": rule_set.hashes.get(info.name, ""),
-        }
-    return {
-        "format": FORMAT,
-        "ruleset": rule_set.name,
-        "version": rule_set.version,
-        "labels": list(labels or rule_set.labels),
-        "topics": list(rule_set.topics),
-        "rules": rows,
-    }
 
 
 def _rule_set(rules: Any) -> RuleSet:
