@@ -5,6 +5,7 @@ self-training, three seeds distilled, and the supervised reference with the same
 Hand labels serve the reference rows and ``hand + distant`` of dsner alone; choices are made
 without them.
 
+``--steps student`` leaves out the longer ones (student, self-training, distilled, supervised);
 ``--groups news,thucnews`` takes some groups; ``--scale 0.2`` a share of the text; ``--curve`` adds
 supervised runs on 100, 300, 1,000 and 3,000 sentences; ``--work DIR`` keeps what is trained, and a
 second call goes on from there; ``key=value`` words are settings of training.
@@ -29,7 +30,13 @@ CURVE = (100, 300, 1000, 3000)
 
 
 def rows_of_group(
-    group: bench.Group, work: Path, scale: float, settings: TrainSettings, curve: bool, quick: bool
+    group: bench.Group,
+    work: Path,
+    scale: float,
+    settings: TrainSettings,
+    curve: bool,
+    quick: bool,
+    only: set[str],
 ) -> list[dict[str, Any]]:
     """All rows of one group of sets."""
     rows: list[dict[str, Any]] = []
@@ -48,8 +55,9 @@ def rows_of_group(
         if not quick:
             add("label model", wanted, bench.by_rules(group, wanted, work / "rules", "auto"))
     steps = {"student": settings}
-    if not quick:
+    if "self-training" in only:
         steps["+ self-training"] = settings.model_copy(update={"rounds": 2})
+    if "distilled" in only:
         steps["+ distilled"] = settings.model_copy(update={"rounds": 2, "seeds": 3})
     if group.hand:
         hand = bench.data_folder() / "gold" / group.hand
@@ -64,7 +72,7 @@ def rows_of_group(
             weak[wanted.name] = f1 if "hand" not in what else weak.get(wanted.name, f1)
     for wanted in group.sets:
         counts: list[int | None] = [*(CURVE if curve else ()), *([300] if quick else [None])]
-        for count in counts if wanted.supervised else ():
+        for count in counts if wanted.supervised and "supervised" in only else ():
             hand = bench.hand_file(wanted, work, count)
             chosen = settings.model_copy(update={"mode": "supervised"})
             model = bench.student(hand, work / hand.stem, chosen)
@@ -87,14 +95,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one small student, two minutes")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--groups", default="")
-    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--scale", type=float)
+    parser.add_argument("--steps", default="student,self-training,distilled,supervised")
     parser.add_argument("--curve", action="store_true")
     parser.add_argument("--work", type=Path)
     parser.add_argument("settings", nargs="*", metavar="key=value")
     options = parser.parse_args()
     words = list(options.settings)
     if options.quick:
-        options.scale, words = min(options.scale, 0.01), ["epochs=2", *words]
+        options.steps, words = "student,supervised", ["epochs=2", *words]
+        options.scale = options.scale or 0.01
         options.groups = options.groups or "dsner_ec"
     settings = settings_of(words)
     chosen = set(filter(None, options.groups.split(","))) or {g.name for g in bench.GROUPS}
@@ -107,7 +117,13 @@ def main() -> int:
         for group in bench.GROUPS:
             if group.name in chosen:
                 rows += rows_of_group(
-                    group, work / group.name, options.scale, settings, options.curve, options.quick
+                    group,
+                    work / group.name,
+                    options.scale or 1.0,
+                    settings,
+                    options.curve,
+                    options.quick,
+                    set(options.steps.split(",")),
                 )
                 if options.json:
                     text = json.dumps(rows, ensure_ascii=False, indent=1)

@@ -141,7 +141,9 @@ def weak_labels(group: Group, folder: Path, scale: float, seed: int = 1) -> Path
         return path
     folder.mkdir(parents=True, exist_ok=True)
     if group.weak:
-        return distant(data_folder() / "gold" / group.weak, path)
+        gold = data_folder() / "gold"
+        hand = list(read_documents(gold / group.hand)) if group.hand else []
+        return distant(gold / group.weak, path, {s.label for d in hand for s in d.spans})
     held = {d.text for s in group.sets for d in read_documents(data_folder() / "gold" / s.file)}
     documents = [
         document
@@ -155,15 +157,15 @@ def weak_labels(group: Group, folder: Path, scale: float, seed: int = 1) -> Path
     return path
 
 
-def distant(source: Path, path: Path) -> Path:
-    """Distant labels as soft ones: spans are sure, the rest is unknown."""
+def distant(source: Path, path: Path, more: set[str]) -> Path:
+    """Distant labels as soft ones: spans are sure, the rest is unknown; ``more`` label names."""
     import numpy as np
 
     from hanspan.soft import POSITIVE, UNKNOWN, soft_path
     from hanspan.train_data import hand_labels
 
     documents = list(read_documents(source))
-    labels = tuple(sorted({s.label for d in documents for s in d.spans}))
+    labels = tuple(sorted({s.label for d in documents for s in d.spans} | more))
     soft = hand_labels(documents, labels, (), source)
     state = np.where(soft.state == POSITIVE, POSITIVE, UNKNOWN).astype(np.uint8)
     write_documents(path, documents)
