@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import shutil
@@ -108,7 +109,9 @@ REPORT = {
 
 def test_card_figures_come_from_the_report(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
-    file.write_text(json.dumps(REPORT))
+    quoting = copy.deepcopy(REPORT)
+    quoting["systems"]["student"]["examples"] = [{"context": "a line of the gold"}]
+    file.write_text(json.dumps(quoting))
     bundle(tiny.run_folder(), tmp_path / "out", onnx=False, report=file, name="news-model")
     text = (tmp_path / "out" / "README.md").read_text("utf-8")
     head = yaml.safe_load(text.split("---\n")[1])
@@ -134,6 +137,29 @@ def test_the_hub_client_reads_the_card() -> None:
     assert read.model_name == "m"
     assert {result.metric_value for result in read.eval_results} >= {0.5123, 0.8}
     assert metadata(facts)["pipeline_tag"] == "token-classification"
+
+
+def test_a_bundle_says_what_it_was_made_from(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(tiny.run_folder(), out / "run")
+    settings = {"mode": "weak", "seed": 7, "secret": "no"}
+    summary = {"documents": 48, "encoder": "/home/someone/enc", "settings": settings}
+    (out / "run" / "train.json").write_text(json.dumps(summary))
+    (out / "weak.rules.json").write_text('{"ruleset": "news", "version": "733c"}')
+    (out / "train.jsonl").write_text("{}\n")
+    bundle(out / "run", out / "bundle", onnx=False)
+    facts = json.loads((out / "bundle" / "hanspan.json").read_text())["extra"]["made_from"]
+    digest = facts.pop("training data")
+    assert facts == {
+        "documents": 48, "encoder": "enc", "mode": "weak", "seed": 7, "rules": "news 733c",
+    }  # fmt: skip
+    card = (out / "bundle" / "README.md").read_text("utf-8")
+    assert f"| training data | {digest} |" in card
+    assert "someone" not in card
+    (out / "train.jsonl").write_text("{} \n")
+    bundle(out / "run", out / "bundle", onnx=False)
+    again = json.loads((out / "bundle" / "hanspan.json").read_text())
+    assert again["extra"]["made_from"]["training data"] != digest
 
 
 def test_agreement_is_f1() -> None:

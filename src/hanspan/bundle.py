@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hanspan.data import read_documents
 from hanspan.errors import HanspanError
 from hanspan.guard import check_folder, files
 from hanspan.meta import FILE, ModelMeta
+from hanspan.origin import made_from
 from hanspan.parity import add_onnx, check_stock
 
 EXAMPLES = (
@@ -73,7 +74,7 @@ def bundle(
         run_dir: what ``hanspan train`` wrote (``run_dir/model``), or a model folder.
         out_dir: the bundle; a bundle that stands there is replaced, anything else is refused.
         onnx: add both ONNX graphs.
-        report: ``report.json`` of ``hanspan evaluate``; else the one in ``run_dir``, if any.
+        report: ``report.json`` of ``hanspan evaluate``; else the one in or beside ``run_dir``.
         texts: documents to compare int8 with fp32 on; else ``documents.jsonl`` beside the run.
         name: heading of the card; else the name of the folder.
         license: of the weights, as the Hub spells it.
@@ -94,6 +95,9 @@ def bundle(
         _copy(source, made)
         check_folder(made)  # damaged weights are named here, not in a library's own words
         stock_labels(made, meta)
+        origin = made_from(run)
+        meta = replace(meta, extra={**meta.extra, "made_from": origin})
+        meta.write(made)
         measured = _report(run, report)
         if measured is not None:
             _write_json(made / "report.json", measured)
@@ -175,16 +179,21 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _report(run: Path, given: str | os.PathLike[str] | None) -> Any:
-    path = Path(given) if given is not None else run / "report.json"
-    if given is None and not path.is_file():
+    """The report without its examples: they quote the gold, which need not be ours to publish."""
+    beside = (run / "report.json", run.resolve().parent / "report.json")
+    path = Path(given) if given is not None else next((p for p in beside if p.is_file()), None)
+    if path is None:
         return None
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as err:
+        report = json.loads(path.read_text("utf-8"))
+        for part in (report, *report.get("systems", {}).values()):
+            part.pop("examples", None)
+    except (OSError, ValueError, AttributeError) as err:
         raise HanspanError(
             f"{path}: cannot be read as a report ({err}); expected the file that "
             f"'hanspan evaluate GOLD PREDICTED --json FILE' writes"
         ) from None
+    return report
 
 
 def _samples(run: Path, given: str | os.PathLike[str] | None) -> list[str]:
@@ -216,12 +225,6 @@ def _card(
         release = version("hanspan")
     except PackageNotFoundError:
         release = "0"
-    training = meta.extra.get("training", meta.extra)
-    flat = {
-        key: value
-        for key, value in (training.items() if isinstance(training, Mapping) else ())
-        if isinstance(value, (str, int, float)) and "/" not in str(value)
-    }
     facts = {
         "name": name,
         "labels": meta.labels,
@@ -233,7 +236,7 @@ def _card(
         "version": release,
         "report": report,
         "license": license,
-        "training": flat,
+        "training": meta.extra["made_from"],
         "sources": sources,
         "parity": checks,
     }
