@@ -127,7 +127,8 @@ def card(
         "## How it was trained",
         "",
         f"Masked characters in spans (mean {run.masks.mean_span:g}, {run.masks.rate:.0%} of all), "
-        f"{'Muon and AdamW' if run.optim.optimizer == 'muon' else 'AdamW'} at {run.optim.lr:g}; {progress['tokens']:,} tokens in "
+        f"{'Muon and AdamW' if run.optim.optimizer == 'muon' else 'AdamW'} at {run.optim.lr:g}; "
+        f"{progress['tokens']:,} tokens in "
         f"{progress['step']:,} steps and {progress['seconds'] / 3600:.2f} hours on "
         f"{'a shared CPU' if run.device == 'cpu' else run.device}; {state}. Windows of "
         + ", ".join(f"{w.length} ({w.share:.0%})" for w in run.windows)
