@@ -442,3 +442,69 @@ def test_folders_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert rejected[0]["line"] == 2
     monkeypatch.setattr(sys, "stdin", io.StringIO("甲\n\n乙\n"))
     assert [t for _, t in ids_and_texts(Path("-"))] == ["甲", "乙"]
+
+
+# the command
+
+
+def hanspan(*words: object) -> tuple[int, str]:
+    from click.testing import CliRunner
+
+    from hanspan.cli import main
+
+    done = CliRunner().invoke(main, list(map(str, words)))
+    return done.exit_code, done.output
+
+
+def test_the_command(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("甲丙戊在辰\n子卯今年\n", "utf-8")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "name: mine\nlabels: [PER, DAY]\nrules:\n"
+        "  day: {kind: lexicon, label: DAY, entries: [今年]}\n"
+    )
+    model = tiny.bundle_folder()
+    code, said = hanspan(
+        "predict", tmp_path / "in.txt", tmp_path / "out.html", "--model", model,
+        "--labels", "PER,LOC", "--threshold", "LOC=0.2,PER=0.1", "--values",
+    )  # fmt: skip
+    assert code == 0, said
+    page = (tmp_path / "out.html").read_text("utf-8")
+    assert "甲丙戊<sub>PER</sub>" in page
+    assert "ORG" not in page
+    code, said = hanspan(
+        "predict", tmp_path / "in.txt", tmp_path / "mixed.jsonl", "--model", model,
+        "--rules", rules, "--values",
+    )  # fmt: skip
+    assert code == 0, said
+    second = list(read_documents(tmp_path / "mixed.jsonl"))[1]
+    assert [(second.surface(s), s.label, s.source) for s in second.spans] == [
+        ("子卯", "ORG", "model"), ("今年", "DAY", "rule:day"),
+    ]  # fmt: skip
+    for wrong, words in (
+        (["--threshold", "x"], "expected a number"),
+        (["--labels", "CITY"], "expected some of PER"),
+        (["--rules-only"], "found no rules"),
+        (["--model", tmp_path / "none"], "no such folder"),
+    ):
+        common = ["predict", tmp_path / "in.txt", tmp_path / "o.jsonl", "--model", model]
+        code, said = hanspan(*common, *wrong)
+        assert code == 2, said
+        assert words in said
+        assert "Traceback" not in said
+        assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_what_annotators_send_back(tmp_path: Path) -> None:
+    row = {"text": "韩冰说", "label": [[0, 2, "PER"]]}
+    bad = {"text": "韩冰说", "label": [[0, 9, "PER"]]}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(bad)}\n")
+    out = tmp_path / "gold.jsonl"
+    code, said = hanspan("import", tmp_path / "a.jsonl", out, "--form", "doccano")
+    assert (code, said.count("\n")) == (0, 2), said
+    assert [d.surface(d.spans[0]) for d in read_documents(out)] == ["韩冰"]
+    assert "1 rejected" in said
+    (tmp_path / "b.jsonl").write_text(json.dumps(bad))
+    code, said = hanspan("import", tmp_path / "b.jsonl", tmp_path / "x.jsonl", "--form", "doccano")
+    assert code == 2
+    assert "found no annotated document; the first was rejected" in said
