@@ -1,0 +1,54 @@
+"""python scripts/choose_settings.py RUN_OUT GROUP,GROUP 'epochs=3' 'epochs=6 lr=3e-4' [--json FILE]
+
+Rank settings of training without gold: RUN_OUT is the folder of a ``hanspan run`` (train.jsonl and
+weak.rules.json are read), the groups are those of its rules, and each further word is a candidate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from hanspan.choose import choose, rule_groups
+from hanspan.errors import HanspanError
+from hanspan.train_worker import settings_of
+
+
+def main() -> int:
+    """Run and print the ranking."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("groups")
+    parser.add_argument("candidates", nargs="+")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    try:
+        every = rule_groups(options.out / "weak.rules.json")
+        if unknown := set(options.groups.split(",")) - set(every):
+            raise HanspanError(f"groups {sorted(unknown)}: expected some of {', '.join(every)}")
+        ranked = choose(
+            options.out / "train.jsonl",
+            options.out / "choose",
+            {words: settings_of(words.split()) for words in options.candidates},
+            {name: every[name] for name in options.groups.split(",")},
+            progress=lambda done, total, what: print(f"{done} of {total}: {what}", flush=True),
+        )
+    except HanspanError as err:
+        print(f"choose_settings: {err}", file=sys.stderr)
+        return 2
+    rows = []
+    for choice in ranked:
+        parts = [f"{g}: {r:.3f} back, {a:.3f} agreed" for g, (r, a) in choice.by_group.items()]
+        print(f"{choice.score:.4f}  {choice.name}  {'; '.join(parts)}")
+        rows.append({"what": f"hidden rules: {choice.name}", "value": choice.score,
+                     "unit": "score", "peer": ranked[-1].name, "peer_value": ranked[-1].score,
+                     "target": None})  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

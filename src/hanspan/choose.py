@@ -1,0 +1,115 @@
+"""Choose between settings without gold: by what a student finds of rules it never saw.
+
+Each candidate is trained once for each hidden group of rules. Its score is the mean over groups of
+the harmonic mean of two shares on held-out text: hidden spans that came back, and agreement with
+the rules that were shown. The first alone would favour a student that calls everything an entity;
+the second alone one that copies its rules.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hanspan.errors import HanspanError
+from hanspan.hidden import groups_of
+from hanspan.train_settings import TrainSettings
+
+Progress = Callable[[int, int | None, str], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Score of one candidate; ``by_group`` holds (recovered, agreement) of each hidden group."""
+
+    name: str
+    score: float
+    by_group: Mapping[str, tuple[float, float]]
+
+
+def rule_groups(path: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Rules by group, read from a ``weak.rules.json``.
+
+    Raises:
+        HanspanError: if the file is missing or is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HanspanError(
+            f"{path}: no such file; expected the rules file that 'hanspan label' writes"
+        )
+    try:
+        return groups_of(json.loads(path.read_text("utf-8"))["rules"])
+    except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as err:
+        raise HanspanError(f"{path}: damaged or no rules file ({err})") from None
+
+
+def harmonic(one: float, two: float) -> float:
+    """Harmonic mean; 0 where either is 0."""
+    return 2 * one * two / (one + two) if one and two else 0.0
+
+
+def choose(
+    train_path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    candidates: Mapping[str, TrainSettings],
+    groups: Mapping[str, Sequence[str]],
+    *,
+    progress: Progress | None = None,
+) -> list[Choice]:
+    """Train each candidate with each group hidden, and rank them.
+
+    Args:
+        train_path: documents with weak labels, as :func:`hanspan.train.train` takes them.
+        folder: of the runs; a run that is there already is not done again.
+        candidates: settings by name; they need ``held_out`` above 0.
+        groups: rules to hide together, by name; see :func:`rule_groups`.
+        progress: called as (done, trainings, text).
+
+    Returns:
+        The candidates, best first. A group without held-out spans says nothing and is left out.
+
+    Raises:
+        HanspanError: if there is nothing to choose by.
+    """
+    from hanspan.train import train
+
+    if not candidates or not groups:
+        raise HanspanError("nothing to choose by; expected at least one candidate and one group")
+    found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in candidates}
+    total = len(candidates) * len(groups)
+    for number, (name, settings) in enumerate(candidates.items()):
+        for at, (group, rules) in enumerate(groups.items()):
+            if progress:
+                progress(number * len(groups) + at, total, f"{name} without {group}")
+            run = Path(folder) / name / group.replace(":", "-")
+            hidden = settings.model_copy(update={"hide_rules": tuple(rules)})
+            row = _earlier(run, hidden)
+            if row is None:
+                summary = train(train_path, run, hidden)
+                row = {"recovered": summary.recovered, "agreement": summary.agreement}
+            if row["recovered"] is not None:
+                found[name][group] = (row["recovered"], row["agreement"] or 0.0)
+    if not any(found.values()):
+        raise HanspanError(
+            f"{train_path}: none of the groups {', '.join(groups)} has a span in the held-out "
+            f"documents; expected more text, or held_out above 0"
+        )
+    choices = []
+    for name, by_group in found.items():
+        shares = [harmonic(*pair) for pair in by_group.values()]
+        choices.append(Choice(name, round(sum(shares) / max(1, len(shares)), 4), by_group))
+    return sorted(choices, key=lambda choice: -choice.score)
+
+
+def _earlier(run: Path, settings: TrainSettings) -> dict[str, float | None] | None:
+    """Figures of an equal run that ended."""
+    path = run / "train.json"
+    if not path.is_file():
+        return None
+    row = json.loads(path.read_text("utf-8"))
+    same = row["settings"] == settings.model_dump(mode="json")
+    return {key: row[key] for key in ("recovered", "agreement")} if same else None

@@ -1,0 +1,67 @@
+"""Choosing settings without gold."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from hanspan.choose import choose, harmonic, rule_groups
+from hanspan.errors import HanspanError
+from hanspan.train_settings import TrainSettings
+
+
+class Summary:
+    def __init__(self, recovered: float | None, agreement: float | None) -> None:
+        self.recovered, self.agreement = recovered, agreement
+
+
+def test_ranks_by_both_shares_and_does_no_run_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[int | None, tuple[str, ...]]] = []
+    answers = {
+        (1, "a"): (0.2, 0.9), (1, "b"): (0.4, 0.8),
+        (2, "a"): (0.6, 0.6), (2, "b"): (0.6, 0.6),
+        (3, "a"): (1.0, 0.1), (3, "b"): (None, 0.9),
+    }  # fmt: skip
+
+    def fake(path: Any, run: Path, settings: TrainSettings) -> Summary:
+        calls.append((settings.epochs, settings.hide_rules))
+        back, agreed = answers[settings.epochs or 0, settings.hide_rules[0]]
+        run.mkdir(parents=True)
+        row = {"settings": settings.model_dump(mode="json"), "recovered": back, "agreement": agreed}
+        (run / "train.json").write_text(json.dumps(row))
+        return Summary(back, agreed)
+
+    monkeypatch.setattr("hanspan.train.train", fake)
+    candidates = {f"e{n}": TrainSettings(epochs=n) for n in (1, 2, 3)}
+    groups = {"A": ["a"], "B": ["b", "c"]}
+    ranked = choose("x.jsonl", tmp_path, candidates, groups)
+    assert [c.name for c in ranked] == ["e2", "e1", "e3"]
+    assert ranked[0].score == pytest.approx(0.6)
+    assert ranked[1].score == pytest.approx((harmonic(0.2, 0.9) + harmonic(0.4, 0.8)) / 2, abs=1e-4)
+    assert ranked[2].by_group == {"A": (1.0, 0.1)}
+    assert len(calls) == 6
+    assert choose("x.jsonl", tmp_path, candidates, groups) == ranked
+    assert len(calls) == 6
+
+
+def test_nothing_to_choose_by_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(HanspanError, match="expected at least one candidate"):
+        choose("x.jsonl", tmp_path, {}, {"A": ["a"]})
+    monkeypatch.setattr("hanspan.train.train", lambda *_: Summary(None, 0.5))
+    with pytest.raises(HanspanError, match="none of the groups A has a span"):
+        choose("x.jsonl", tmp_path, {"one": TrainSettings()}, {"A": ["a"]})
+    with pytest.raises(HanspanError, match="no such file"):
+        rule_groups(tmp_path / "weak.rules.json")
+    (tmp_path / "weak.rules.json").write_text("[]")
+    with pytest.raises(HanspanError, match="no rules file"):
+        rule_groups(tmp_path / "weak.rules.json")
+
+
+def test_harmonic_mean() -> None:
+    assert harmonic(0.5, 1.0) == pytest.approx(2 / 3)
+    assert harmonic(0.0, 1.0) == 0.0

@@ -1,0 +1,94 @@
+"""Teacher answers, agreement without gold, temperature."""
+
+import numpy as np
+import pytest
+
+from hanspan.agreement import agreement, fit_temperature
+from hanspan.decode import spans_to_tags
+from hanspan.rows import IGNORED, Row
+from hanspan.selftrain import mean_probs, sharpen, teacher_rows
+from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN
+
+TAGS = 9
+
+
+def row(topic: list[float] | None = None) -> Row:
+    """Ten tokens; 0:2 labelled PER (type 0), 2 certainly O, the rest unknown."""
+    state = np.full(10, UNKNOWN, np.uint8)
+    state[:2], state[2] = POSITIVE, NEGATIVE
+    return Row(0, np.arange(10), state, np.array([0, 1]), np.array([1, 3]),
+               np.ones(2, np.float32), np.array(topic or [0.0, 0.0], np.float32),
+               ((0, 2, 0),))  # fmt: skip
+
+
+def probs(spans: list[tuple[int, int, int]], sure: float) -> np.ndarray:
+    tags = spans_to_tags(10, spans)
+    out = np.full((10, TAGS), (1 - sure) / (TAGS - 1))
+    out[np.arange(10), tags] = sure
+    return out
+
+
+def answer(p: np.ndarray, topic: list[float], start: Row | None = None) -> Row:
+    (out,) = teacher_rows([start or row()], [p], np.array([topic]), confidence=0.8, sure_o=0.9,
+                          power=2.0, topic_confidence=0.7)  # fmt: skip
+    return out
+
+
+def test_sure_answers_fill_the_unknown_and_rules_stay() -> None:
+    out = answer(probs([(0, 1, 1), (4, 6, 1)], 0.97), [0.9, 0.1])
+    assert (
+        out.state.tolist()
+        == [POSITIVE, POSITIVE, NEGATIVE, NEGATIVE, POSITIVE, POSITIVE] + [NEGATIVE] * 4
+    )
+    dense = np.zeros((10, TAGS))
+    dense[out.where, out.tag] = out.prob
+    assert dense[:2].argmax(-1).tolist() == [1, 3]  # the rules' PER, not the teacher's LOC
+    assert dense[4:6].argmax(-1).tolist() == [5, 7]
+    assert dense[[0, 1, 4, 5, 6]].sum(-1) == pytest.approx(np.ones(5))
+    assert out.mentions == ((0, 2, 0), (4, 6, 1))
+    assert (np.diff(out.where) >= 0).all()
+    assert out.topic.argmax() == 0
+    assert out.topic[0] == pytest.approx(0.81 / 0.82)
+
+
+def test_unsure_answers_are_ignored() -> None:
+    out = answer(probs([(4, 6, 1)], 0.5), [0.6, 0.4])
+    assert out.state[3:].tolist() == [IGNORED] * 7
+    assert out.where.tolist() == [0, 1]
+    assert not out.topic.any()
+    spoken = answer(probs([], 0.99), [0.9, 0.1], row([0.2, 0.8]))
+    assert spoken.topic.tolist() == pytest.approx([0.2, 0.8])
+
+
+def test_a_span_that_touches_a_label_does_not_count() -> None:
+    out = answer(probs([(1, 5, 1)], 0.99), [0.5, 0.5])
+    assert out.state[3:5].tolist() == [IGNORED, IGNORED]
+    assert out.mentions == ((0, 2, 0),)
+
+
+def test_sharpen_and_mean_by_hand() -> None:
+    assert sharpen(np.array([0.8, 0.2]), 2.0) == pytest.approx([0.64 / 0.68, 0.04 / 0.68])
+    one, two = np.log([[0.9, 0.1]]), np.log([[0.5, 0.5]])
+    (mean,) = mean_probs([[one], [two]])
+    assert mean[0] == pytest.approx([0.7, 0.3])
+
+
+def test_agreement_says_nothing_of_the_unknown() -> None:
+    logits = np.log(probs([(0, 2, 0), (2, 3, 1), (5, 8, 1)], 0.97))
+    got = agreement([row([1.0, 0.0])], [logits], np.array([[2.0, 1.0]]))
+    assert (got.both, got.student, got.rules) == (1, 2, 1)  # 5:8 lies in the unknown
+    assert got.f1 == pytest.approx(2 / 3)
+    assert got.topic == 1.0
+    none = agreement([], [], np.zeros((0, 2)))
+    assert none.f1 == none.topic == none.score == 0.0
+
+
+def test_temperature_mends_a_model_that_is_too_sure() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 2, (3000, 5))
+    p = np.exp(true) / np.exp(true).sum(-1, keepdims=True)
+    drawn = np.array([rng.choice(5, p=q) for q in p])
+    targets = np.eye(5)[drawn]
+    assert fit_temperature(2 * true, targets) == pytest.approx(2.0, rel=0.15)
+    assert fit_temperature(true, targets) == pytest.approx(1.0, rel=0.15)
+    assert fit_temperature(true[:10], targets[:10]) == 1.0
