@@ -29,7 +29,7 @@ CLUENER_GOLD = {
     "organization": "ORG", "address": "LOC", "scene": "LOC", "book": "WORK", "movie": "WORK",
     "game": "WORK",
 }  # fmt: skip
-SAME = {name: name for name in "PER TITLE GOV COM ORG LOC WORK".split()}
+SAME = {name: name for name in ("PER", "TITLE", "GOV", "COM", "ORG", "LOC", "WORK")}
 MAPS: dict[str, tuple[dict[str, str] | None, dict[str, str]]] = {
     "news": (None, {}),
     "msra": (MSRA, {}),

@@ -29,7 +29,8 @@ _LOOSE = frozenset("的了在是和与及、由向对把被将为以等有会从
 
 
 @rule("post_beside", labels=["TITLE"], group="titles", after="votes", weight=0.9,
-      yes=["合肥市政协[[委员]]凌岫泉说", "本报[[记者]] 胡方玉", "新华社[[记者]]获悉"], no=["委员们说", "记者看到"])  # fmt: skip
+      yes=["合肥市政协[[委员]]凌岫泉说", "本报[[记者]] 胡方玉", "新华社[[记者]]获悉"],
+      no=["委员们说", "记者看到"])  # fmt: skip
 def post_beside(document: Document) -> Iterator[tuple[int, int]]:
     """Posts that count only beside an organisation or a person."""
     text = document.text
@@ -100,16 +101,20 @@ def part_again(document: Document) -> Iterator[tuple[int, int, str]]:
             found = _PART.search(surface)
             if found:
                 parts[found[1]] = "PER"
-        elif span.label == "LOC" and len(surface) == 3 and surface.endswith(_DIVISION):
-            if surface[:2] not in _EVERYDAY:
-                parts.setdefault(surface[:2], "LOC")
+        elif (
+            span.label == "LOC"
+            and len(surface) == 3
+            and surface.endswith(_DIVISION)
+            and surface[:2] not in _EVERYDAY
+        ):
+            parts.setdefault(surface[:2], "LOC")
     for name, label in parts.items():
         at = text.find(name)
         while at >= 0:
             after = text[at + len(name) : at + len(name) + 1]
-            if text[at - 1 : at] not in _DOTS and after not in _DOTS:
-                if label == "PER" or after not in _DIVISION:
-                    yield at, at + len(name), label
+            alone = text[at - 1 : at] not in _DOTS and after not in _DOTS
+            if alone and (label == "PER" or after not in _DIVISION):
+                yield at, at + len(name), label
             at = text.find(name, at + len(name))
     if ends:
         for match in _LATIN.finditer(text):

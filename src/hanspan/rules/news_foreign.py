@@ -24,10 +24,9 @@ _ALL_PLACES = _PLACES | words("places_world") | words("cities") | words("provinc
 _GOES_ON = frozenset("和与及在对将则也同还已就访的为被向于以是有会曾率抵离等")
 _LEFT = BORDER | frozenset("在对与和及向同由据以给为")
 _DOTTED = re.compile(
-    rf"[A-Z{_TRANS}][A-Za-z.{_TRANS}]{{0,9}}(?:\s?[·•・‧∙．]\s?[A-Za-z.{_TRANS}][A-Za-z.{_TRANS}\-]{{0,11}})+"
+    rf"[A-Z{_TRANS}](?:历山|雪山|[A-Za-z.{_TRANS}]){{0,9}}(?:\s?[·•・‧∙．]\s?[A-Za-z.{_TRANS}][A-Za-z.{_TRANS}\-]{{0,11}})+"
 )
 _RUN = re.compile(rf"[{_TRANS}]{{2,8}}")
-_NOT_RUN = re.compile("^(?:的|在|是|和)|(?:以|于|其|先|大)$")
 _FOREIGN_AFTER = re.compile(
     "(?:在[^，。]{2,14}(?:表示|强调|指出|称|说))|(?:当地时间)?(?:[0-9]{1,2}日|[周][一二三四五六日])?(?:晚|上午|下午|当天)?"
     "(?:表示|强调|指出|说|称|认为|宣布|重申|会谈|会晤|通电话|举行|发表|先生|女士|总统|总理|首相|外长|国王|主席|国务卿)"
@@ -160,7 +159,8 @@ _LAND = re.compile(
 
 
 @rule("foreign_place", labels=["LOC"], group="places", weight=0.8,
-      yes=["东部的[[伊克姆市]]。", "[[塔库布州]]北部"], no=["加大市场投入", "普通县城"])  # fmt: skip
+      yes=["东部的[[伊克姆市]]。", "[[塔库布州]]北部"],
+      no=["加大市场投入", "普通县城"])  # fmt: skip
 def foreign_place(document: Document) -> Iterator[tuple[int, int]]:
     """A run of transliteration characters with a word for a place."""
     text = document.text

@@ -135,7 +135,8 @@ _IDIOMS = ("十字路", "三位一体", "五位一体")
 
 
 @rule("count", labels=["QTY"], group="quantity",
-      yes=["培育企业[[20家]]", "抓好[[550个]]省重大项目", "[[几百米]]的街道", "连续[[5年]]获奖", "上[[3万人]]"],
+      yes=["培育企业[[20家]]", "抓好[[550个]]省重大项目", "[[几百米]]的街道",
+           "连续[[5年]]获奖", "上[[3万人]]"],
       no=["第一家庭", "一个企业", "几个月来", "2023年", "第3次"])  # fmt: skip
 def count(document: Document) -> Iterator[tuple[int, int]]:
     """Number and measure word; ordinals, articles and 几个 left out."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,8 +122,8 @@ def _foreign(text: str, start: int, end: int) -> float:
     inside = sum(char in _TRANSLITERATION for char in text[start:end])
     if inside < end - start - 1:
         return 0.0
-    outside = start > 0 and text[start - 1] in _TRANSLITERATION
-    outside += end < len(text) and text[end] in _TRANSLITERATION
+    outside = int(start > 0 and text[start - 1] in _TRANSLITERATION)
+    outside += int(end < len(text) and text[end] in _TRANSLITERATION)
     dots = text[start - 1 : start] in ("·", "•") or text[end : end + 1] in ("·", "•")
     return -3.0 * outside - 6.0 * dots
 
@@ -155,7 +156,7 @@ def _pairs(group: Iterable[str]) -> NDArray[np.uint32]:
     return np.unique([ord(w[0]) << 16 | ord(w[1]) for w in group if len(w) == 2]).astype(np.uint32)
 
 
-def _among(pairs: NDArray[np.uint32], known: NDArray[np.uint32]) -> NDArray[np.bool_]:
+def _among(pairs: NDArray[Any], known: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return known[np.minimum(np.searchsorted(known, pairs), len(known) - 1)] == pairs
 
 
@@ -185,7 +186,8 @@ def _candidates(text: str) -> list[int]:
     left = np.where(at > 0, _LEFT_TABLE[codes[at - 1]], 1.0)
     inside = (left < 0.6) & (at > 0)
     left = np.where(inside & _among(pairs[at - 1], _END_PAIRS), -3.0, left)
-    form = _SURNAME_TABLE[codes[at]] + left + first + _NO_WORD * _among(pairs[at], _WORD_PAIRS)
+    form: NDArray[Any] = _SURNAME_TABLE[codes[at]] + left + first
+    form = form + _NO_WORD * _among(pairs[at], _WORD_PAIRS)
     short = form + 0.3 + _RIGHT_TABLE[codes[at + 2]]
     long = (
         form + second + _NO_WORD * _among(pairs[at + 1], _GIVEN_PAIRS) + _RIGHT_TABLE[codes[at + 3]]

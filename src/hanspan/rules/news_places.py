@@ -21,7 +21,7 @@ _PAIRS = (
     "中丹(?=两|关|友|双|合)|中墨(?=两|关|友|双|合)|中秘(?=两|关|友|双|合)|中智(?=两|关|友|双|合)|中加(?=两|关|友|双|合作|建|自)|"
     "美俄|美日(?!报|本)|美韩(?!国)|美朝(?!鲜)|美欧(?!洲)|美伊(?!拉|朗)|美英|美中(?!央|部)|美台(?!湾)|俄美(?!国)|俄乌(?!克)|俄中|"
     "俄欧|俄日|俄印|俄白(?!俄)|俄朝(?!鲜)|日韩(?!剧|国)|日美(?!国)|日俄(?!罗)|日朝(?!鲜)|日中(?!午|国)|韩美(?!国)|韩日(?!本)|"
-    "韩中(?!国)|韩朝(?!鲜)|朝韩(?!国)|朝美(?!国)|朝俄|印巴(?!基)|巴以(?!色|及|来|后)|以巴(?!勒)|黎以(?!色|及)|伊以(?!色|及)|"
+    "韩中(?!国)|韩朝(?!鲜)|朝韩(?!国)|朝美(?!国)|朝俄|印巴(?!基)|巴以(?!色|及|来|后)|以巴(?!勒|新|基|西|黎)|黎以(?!色|及)|伊以(?!色|及)|"
     "英美(?!国)|法德(?!国)|德法(?!国|律)|英法(?!国|律)|英德(?!国|市)|沪苏|沪浙|苏浙|川渝|沪宁|京津(?!冀)|京沪(?!高|铁)|京津(?=两)|"
     "粤港(?!澳)|粤澳|港澳(?=两|同|地)|闽台|鄂豫皖|陕甘宁|云贵川|"
     "中[芬挪丹冰瑞奥匈捷波罗保塞克希土以埃阿叙约黎伊沙科巴卡尼斯孟马菲新文哈吉乌塔格俄白拉立爱意西葡荷比卢墨智秘委哥厄玻加"
@@ -49,7 +49,8 @@ def _clear(text: str, start: int) -> bool:
 
 
 @rule("country_letters", labels=["LOC"], group="place_letters", weight=0.9,
-      yes=["[[中]][[蒙]]关系必将", "[[美]][[日]][[韩]]还将演习"], no=["其中美国", "中法院"])  # fmt: skip
+      yes=["[[中]][[蒙]]关系必将", "[[美]][[日]][[韩]]还将演习"],
+      no=["其中美国", "中法院"])  # fmt: skip
 def country_letters(document: Document) -> Iterator[tuple[int, int]]:
     """Pairs and runs of characters that stand for countries, each on its own."""
     text = document.text
@@ -65,7 +66,8 @@ def country_letters(document: Document) -> Iterator[tuple[int, int]]:
 
 
 @rule("country_letter", labels=["LOC"], group="place_letters", weight=0.9,
-      yes=["总统访[[华]]。", "医疗队抵[[京]]，", "[[日]]媒报道"], no=["来华为公司", "今日媒体"])  # fmt: skip
+      yes=["总统访[[华]]。", "医疗队抵[[京]]，", "[[日]]媒报道"],
+      no=["来华为公司", "今日媒体"])  # fmt: skip
 def country_letter(document: Document) -> Iterator[tuple[int, int]]:
     """One character for a place after 访, 抵, 驻 ... or before 媒, 企, 制."""
     text = document.text
