@@ -52,7 +52,7 @@ def test_sure_answers_fill_the_unknown_and_rules_stay() -> None:
 
 
 def test_unsure_answers_are_ignored() -> None:
-    out = answer(probs([(4, 6, 1)], 0.5), [0.6, 0.4])
+    out = answer(probs([(4, 6, 1)], 0.3), [0.6, 0.4])
     assert out.state[3:].tolist() == [IGNORED] * 7
     assert out.where.tolist() == [0, 1]
     assert not out.topic.any()
