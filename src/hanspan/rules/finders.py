@@ -26,10 +26,11 @@ class Scene:
         views: forms of the text.
         hits: matches of the words of rule ``n`` under ``n``, of its longer words under ``~n``.
         windows: where each pattern may match, by its number; None for everywhere.
+        awake: numbers of the gated rules that may have candidates.
         title: forms and hits of ``meta.title`` where it is not the head of the text, else None.
     """
 
-    __slots__ = ("document", "hits", "title", "title_end", "views", "windows")
+    __slots__ = ("awake", "document", "hits", "title", "title_end", "views", "windows")
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -38,6 +39,7 @@ class Scene:
         self.title: tuple[Views, Hits] | None = None
         self.title_end = 0
         self.windows: Windows | None = None
+        self.awake: set[int] = set()
 
 
 class Finder:
@@ -50,6 +52,7 @@ class Finder:
         width, traditional: which view it reads.
         flat: whether of overlapping candidates only the leftmost-longest is a vote.
         single: whether only one process may run it.
+        gated: whether it has candidates only where the scene calls it awake.
     """
 
     words: Mapping[str, Any] = {}
@@ -59,6 +62,7 @@ class Finder:
     borders: Borders | None = None
     flat = False
     single = False
+    gated = False
     number = -1
 
     def __init__(self, info: RuleInfo) -> None:
@@ -67,10 +71,6 @@ class Finder:
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         """(start, end, label) or (start, end, label, score)."""
         raise NotImplementedError
-
-    def silent(self, scene: Scene) -> bool:
-        """Whether it is known at once that there are no candidates."""
-        return False
 
     def report(self) -> list[str]:
         """What the user should know after a run."""
@@ -85,8 +85,6 @@ class Finder:
             scene: the document.
             vetoed: told (start, end, label, why) of each that does not pass.
         """
-        if self.silent(scene):
-            return ()
         found = self.candidates(scene)
         if self.borders is not None and self.borders.active:
             found = self._pass(found, self.borders, scene, vetoed)
@@ -123,6 +121,8 @@ def _flat(found: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 class _Text(Finder):
+    gated = True
+
     def __init__(self, info: RuleInfo, spec: Matching, longer: Sequence[str] = ()) -> None:
         super().__init__(info)
         self.width, self.traditional = spec.width, spec.traditional
@@ -139,9 +139,6 @@ class WordFinder(_Text):
         super().__init__(info, spec, longer)
         self.words = words
         self._ascii = any(_edge(word[0]) or _edge(word[-1]) for word in words)
-
-    def silent(self, scene: Scene) -> bool:
-        return self.number not in scene.hits
 
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         found = scene.hits.get(self.number, ())
@@ -178,12 +175,6 @@ class PatternFinder(_Text):
         self.numbers = range(len(self.matchers))
         self.flat = len(self.matchers) + bool(words) > 1
         self.words = words or {}
-
-    def silent(self, scene: Scene) -> bool:
-        windows, hits = scene.windows, scene.hits
-        if windows is None or (self.words and self.number in hits):
-            return False
-        return not any(map(windows.__contains__, self.numbers))
 
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         view = scene.views.get(self.width, self.traditional)

@@ -38,7 +38,8 @@ class Gate:
     """
 
     def __init__(self, matchers: Sequence[Matcher], first: int = 0) -> None:
-        targets: dict[str, list[tuple[int, int, int, int]]] = {}
+        near: dict[str, list[tuple[int, int, int, int]]] = {}
+        anywhere: dict[str, list[int]] = {}
         self.always: list[int] = []
         for number, matcher in enumerate(matchers, first):
             need = needs(matcher.pattern)
@@ -50,24 +51,32 @@ class Gate:
             wide = atoms.before + atoms.after > _WIDEST
             before, after = (UNBOUNDED, UNBOUNDED) if wide else (atoms.before, atoms.after)
             for atom in atoms.strings:
-                targets.setdefault(atom, []).append((number, before, after, marks))
-        self._targets = [*targets.values()]
-        self._automaton = _bytes_automaton([*targets]) if targets else None
+                if wide and not marks:
+                    anywhere.setdefault(atom, []).append(number)
+                else:
+                    near.setdefault(atom, []).append((number, before, after, marks))
+        strings = [*dict.fromkeys([*near, *anywhere])]
+        self._near = [tuple(near.get(atom, ())) for atom in strings]
+        self._anywhere = [tuple(anywhere.get(atom, ())) for atom in strings]
+        self._automaton = _bytes_automaton(strings) if strings else None
         self._marks = _bytes_automaton([*FULL_STOPS, *(MARKS - FULL_STOPS)])
 
     def windows(self, data: bytes, out: Windows) -> None:
         """Add where each pattern may match; a pattern that is not added matches nowhere."""
         size = len(data)
+        whole = [0, size]
         for number in self.always:
-            out[number] = [0, size]
+            out[number] = whole
         if self._automaton is None:
             return
-        targets = self._targets
+        all_near, all_anywhere = self._near, self._anywhere
         unit = 4 if _FOUR_BYTES.search(data) else 3  # most bytes of a character
         cuts = self._cuts(data)
         piece = [(0, size), (0, 0), (0, 0)]  # around the last atom: text, sentence, clause
         for i, start, end in self._automaton.find_matches_as_indexes(data, overlapping=True):
-            for number, before, after, marks in targets[i]:
+            for number in all_anywhere[i]:
+                out[number] = whole
+            for number, before, after, marks in all_near[i]:
                 first, last = piece[marks]
                 if not first <= start < last:
                     borders = cuts[marks]

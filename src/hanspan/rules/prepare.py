@@ -30,6 +30,7 @@ class Preparer:
         self._topic_views = {(f.width, f.traditional) for f in topic_finders if f.words}
         self._indexes: list[WordIndex] | None = None
         self._gates: list[tuple[bool, bool, Gate]] | None = None
+        self._owners: list[int] = []  # number of a pattern -> number of its rule
 
     def scene(self, document: Document) -> Scene:
         """A document with the words found in it and the windows of the patterns."""
@@ -39,6 +40,8 @@ class Preparer:
             gate.windows(scene.views.get(width, traditional).data, scene.windows)
         for index in self._all_indexes():
             index.find(scene.views.get(index.width, index.traditional).text, scene.hits)
+        scene.awake.update(scene.hits)
+        scene.awake.update(map(self._owners.__getitem__, scene.windows))
         if self._topic_finders:
             self._title(scene)
         return scene
@@ -92,5 +95,6 @@ class Preparer:
                     begin_of_finder, count = count, count + len(finder.matchers)
                     finder.numbers = range(begin_of_finder, count)
                     matchers += finder.matchers
+                    self._owners += [finder.number] * len(finder.matchers)
                 self._gates.append((width, traditional, Gate(matchers, begin)))
         return self._gates

@@ -176,13 +176,16 @@ class RuleSet:
         skip: Callable[[RuleInfo, Document, Exception], None] | None,
         vetoes: list[Veto] | None,
     ) -> None:
+        awake = scene.awake
         for finder in finders:
-            number, weight, name = finder.number, finder.info.weight, finder.info.name
+            number, weight = finder.number, finder.info.weight
+            if finder.gated and number not in awake:
+                continue
             try:
                 if vetoes is None:
                     found = finder.find(scene)
                 else:
-                    found = finder.find(scene, _teller(name, vetoes))
+                    found = finder.find(scene, _teller(finder.info.name, vetoes))
                 for item in found:
                     votes.append(
                         (item[0], item[1], item[2], number, item[3] if len(item) > 3 else weight)

@@ -35,17 +35,23 @@ class RepeatFinder(_Second):
 
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         document, spec = scene.document, self.spec
+        text = document.text
         votes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        places: dict[str, set[int]] = defaultdict(set)
         for span in document.spans:
             if span.label not in (ENTITY, NONE):
-                votes[document.surface(span)][span.label] += span.score
+                surface = text[span.start : span.end]
+                votes[surface][span.label] += span.score
+                places[surface].add(span.start)
         taken = Taken(document.spans)
         for surface, labels in votes.items():
+            if len(labels) == 1 and text.count(surface) <= len(places[surface]):
+                continue  # every place has its vote
             total = sum(labels.values())
             label, best = max(labels.items(), key=lambda item: (item[1], item[0]))
             if label not in self.gives or total < spec.min_votes or best < spec.min_share * total:
                 continue
-            for start, end in occurrences(document.text, surface):
+            for start, end in occurrences(text, surface):
                 there = taken.at(start, end)
                 if not there or all(
                     (s.start, s.end) == (start, end) and s.label != label for s in there
