@@ -34,7 +34,7 @@ class Choice:
         method: "vote", "dawid-skene" or "hmm".
         reason: one line.
         curves: by method.
-        agreement: share of hidden votes that each method holds.
+        agreement: F1 of each method against hidden votes where both speak.
         evidence: hidden votes that tested them.
     """
 
@@ -72,8 +72,8 @@ def choose_method(
 
     trials = try_models(counts, names, {method: maker(method) for method in methods})
     base = trials[methods[0]]
-    evidence = sum(base.weight)
-    rates = {method: trial.rate for method, trial in trials.items()}
+    evidence = base.evidence
+    rates = {method: trial.agreement for method, trial in trials.items()}
     curves = {method: trial.curve() for method, trial in trials.items()}
     method, reason = _decide(trials, methods, evidence)
     return Choice(method, reason, curves, rates, evidence)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hanspan.labelmodel.items import STRENGTHS, Events, Items, build_items
+from hanspan.labelmodel.items import STRENGTHS, Events, Items, build_items, shares
 from hanspan.labelmodel.pick import pick
 from hanspan.labelmodel.resolution import Resolution
 from hanspan.labelmodel.span_vote import SpanVote
@@ -162,7 +162,7 @@ class DawidSkene:
                 out[:types, number] += (right - part) / max(types, 1)
             out[types, number] = 1.0 - right - other
             out[types + 1, number] = part
-        return settings.strength * out
+        return settings.strength * out * shares(known, names)
 
     def expect(self, items: Items) -> tuple[Floats, Floats, float]:
         """Exact posterior; overlapping places exclude each other.

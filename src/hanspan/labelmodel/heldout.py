@@ -21,6 +21,8 @@ Make = Callable[[Mapping[Pattern, int]], SpanModel]
 """A fitted model from patterns with counts."""
 
 FOLDS = 4
+RESAMPLES = 200
+Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -28,23 +30,27 @@ class Trial:
     """How a model fared with hidden rules.
 
     Attributes:
-        agreed: for each hidden vote that tests it, whether the answer holds just that span.
-        weight: how often each such vote occurs.
+        cases: for each pattern that a hidden group voted on: hidden votes that the answer holds,
+            spans of the answer that the hidden group contradicts, hidden votes that test the
+            model and that the answer does not hold, and how often the pattern occurs.
         score, right, times: of spans of the answer on which a hidden group spoke: probability,
             whether it agreed, and how often.
     """
 
-    agreed: list[bool] = field(default_factory=list)
-    weight: list[int] = field(default_factory=list)
+    cases: list[tuple[int, int, int, int]] = field(default_factory=list)
     score: list[float] = field(default_factory=list)
     right: list[bool] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
 
     @property
-    def rate(self) -> float:
-        """Share of hidden votes that the answers hold."""
-        total = sum(self.weight)
-        return sum(w for a, w in zip(self.agreed, self.weight, strict=True) if a) / max(total, 1)
+    def evidence(self) -> int:
+        """Hidden votes that tested the model."""
+        return sum((held + missed) * times for held, _, missed, times in self.cases)
+
+    @property
+    def agreement(self) -> float:
+        """F1 of the answers against the hidden votes, where both speak."""
+        return float(_f1(np.array(self.cases, np.float64).reshape(-1, 4), None)[0])
 
     def curve(self) -> Curve:
         """Calibration from this trial."""
@@ -120,10 +126,11 @@ def _judge(
     hidden = sorted({v[:3] for v in pattern.votes if names.groups[v[3]] in fold})
     offered = {v[:2] for v in rest.votes if v[2] < names.entity}
     answer = {(c.start, c.end, c.label) for c in chosen}
+    held = missed = contradicted = 0
     for start, end, label in hidden:
         if label < names.entity and (start, end) in offered:
-            trial.agreed.append((start, end, label) in answer)
-            trial.weight.append(times)
+            held += (start, end, label) in answer
+            missed += (start, end, label) not in answer
     for c in chosen:
         verdict = None
         for start, end, label in hidden:
@@ -136,20 +143,35 @@ def _judge(
             inside = c.start <= start and end <= c.end and not same
             if not (inside and label != c.label):  # a part of it says nothing about it
                 verdict = False
+        contradicted += verdict is False
         if verdict is not None:
             trial.score.append(c.score)
             trial.right.append(verdict)
             trial.times.append(times)
+    trial.cases.append((held, contradicted, missed, times))
+
+
+def _f1(cases: Floats, draws: Floats | None) -> Floats:
+    """F1 over cases, or over each resample of them (rows of ``draws``)."""
+    counts = cases[:, :3] * cases[:, 3:]
+    totals = counts.sum(0, keepdims=True) if draws is None else draws @ counts
+    held, contradicted, missed = totals.T
+    return np.asarray(2 * held / np.maximum(2 * held + contradicted + missed, 1e-9))
 
 
 def gain(trial: Trial, base: Trial) -> tuple[float, float]:
-    """Mean difference of agreement from ``base``, and how many standard errors that is."""
-    weight = np.array(trial.weight, np.float64)
-    if not len(weight):
+    """Difference of agreement from ``base``, and how many standard errors that is.
+
+    The error is that of a bootstrap over cases, the same draws for both.
+    """
+    ours, theirs = (np.array(t.cases, np.float64).reshape(-1, 4) for t in (trial, base))
+    if not len(ours):
         return 0.0, 0.0
-    diff = np.array(trial.agreed, np.float64) - np.array(base.agreed, np.float64)
-    total = weight.sum()
-    mean = float((diff * weight).sum() / total)
-    spread: NDArray[np.float64] = weight * (diff - mean)
-    error = float(np.sqrt((spread**2).sum()) / total)
+    rng = np.random.default_rng(0)
+    spread = []
+    for _ in range(RESAMPLES):
+        draws = rng.poisson(1.0, (1, len(ours))).astype(np.float64)
+        spread.append(float((_f1(ours, draws) - _f1(theirs, draws))[0]))
+    mean = float((_f1(ours, None) - _f1(theirs, None))[0])
+    error = float(np.std(spread))
     return mean, mean / error if error > 0 else 0.0

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hanspan.labelmodel.cells import Cells, state_of, tabulate
 from hanspan.labelmodel.chain import TINY, Chain, forward_backward
-from hanspan.labelmodel.items import STRENGTHS, Events, Items, build_items
+from hanspan.labelmodel.items import STRENGTHS, Events, Items, build_items, shares
 from hanspan.labelmodel.pick import pick
 from hanspan.labelmodel.resolution import Resolution, tag_of
 from hanspan.labelmodel.span_vote import SpanVote
@@ -47,10 +47,10 @@ class Settings:
 
     iterations: int = 15
     tolerance: float = 1e-4
-    strength: float = 30.0
+    strength: float = 20.0
     trusted: float = 0.9
     part: float = 0.3
-    sharing: float = 0.5
+    sharing: float = 0.25
     start: float = 0.8
     threshold: float = 0.4
 
@@ -148,7 +148,7 @@ class HMM:
                 out[1 + kind :: types, number] += settings.part * here / 4
                 out[1 + part * types + kind, number] += (1 - settings.part) * here
             out[0, number] = 1.0 - right - other
-        return settings.strength * out
+        return settings.strength * out * shares(known, self.names)
 
     def fit(self, counts: Mapping[Pattern, int]) -> HMM:
         """Estimate emissions and transitions by EM from patterns with their counts."""

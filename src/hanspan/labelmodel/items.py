@@ -7,6 +7,7 @@ priority, are no items.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -76,6 +77,13 @@ class Events:
         return number
 
 
+def shares(known: Sequence[Event], names: Names) -> NDArray[np.float64]:
+    """Share of each event in the pseudo-votes: rules of one group have them together."""
+    keys = [(names.groups[rule], label, strength) for rule, label, strength in known]
+    many = Counter(keys)
+    return np.array([1.0 / many[key] for key in keys])
+
+
 @dataclass(frozen=True)
 class Items:
     """Places of many patterns with their events, flat.
@@ -85,7 +93,7 @@ class Items:
         count: float (I,), how often the pattern of the item occurs.
         allowed: bool (I, T), types that the place may have: those voted for, or all of them
             where a rule voted for ENTITY.
-        typed: bool (I,), some rule voted for a type here, not only for ENTITY.
+        voted: bool (I, T), types that somebody voted for; only these are ever chosen.
         owner, event, weight: one entry for each vote on an item.
         outer, inner: pairs of items; the second lies inside the first and may be a part of it: it
             has no label in common with it, or is one of several pieces of the same label. (One
@@ -96,7 +104,7 @@ class Items:
     lattice: Lattice
     count: NDArray[np.float64]
     allowed: NDArray[np.bool_]
-    typed: NDArray[np.bool_]
+    voted: NDArray[np.bool_]
     owner: NDArray[np.int64]
     event: NDArray[np.int64]
     weight: NDArray[np.float64]
@@ -150,11 +158,11 @@ def build_items(
                 longer[outer] = float(len(parts) < len(inside))
         offsets.append(len(place_list))
     allowed = np.zeros((len(place_list), types), bool)
-    typed = np.zeros(len(place_list), bool)
+    voted = np.zeros((len(place_list), types), bool)
     for item, mine in enumerate(labels):
         kinds = [label for label in mine if label < types]
         allowed[item, kinds if names.entity not in mine else slice(None)] = True
-        typed[item] = bool(kinds)
+        voted[item, kinds] = True
     spots = np.array(place_list, np.int64).reshape(-1, 2)
     links = np.array(pairs, np.int64).reshape(-1, 2)
     heard_all = np.array(votes, np.float64).reshape(-1, 3)
@@ -164,7 +172,7 @@ def build_items(
         Lattice(spots[:, 0], spots[:, 1], np.array(offsets, np.int64)),
         np.array(count, np.float64),
         allowed,
-        typed,
+        voted,
         heard_all[:, 0].astype(np.int64),
         heard_all[:, 1].astype(np.int64),
         heard_all[:, 2],

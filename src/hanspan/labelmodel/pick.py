@@ -28,10 +28,11 @@ def pick(
         names: labels and rules.
         threshold: of the probability of the best type.
     """
-    prob = q.max(1, initial=0.0)
-    label = q.argmax(1) if len(items) else np.zeros(0, np.int64)
+    open_to_choice = np.where(items.voted, q, 0.0)
+    prob = open_to_choice.max(1, initial=0.0)
+    label = open_to_choice.argmax(1) if len(items) else np.zeros(0, np.int64)
     odds = _logit(prob) - _logit(np.array(threshold))
-    odds[~items.typed] = -np.inf
+    odds[~items.voted.any(1)] = -np.inf
     taken = items.lattice.best(odds)
     bounds = items.lattice.offsets
     return [

@@ -137,7 +137,7 @@ def weigh(places: Sequence[Candidate]) -> None:
     supports = [place.value for place in places]
     for place, support in zip(places, supports, strict=True):
         inside = [
-            (other.start, other.end, min(other_support, support * support / other_support))
+            (other.start, other.end, min(other_support, support))
             for other, other_support in zip(places, supports, strict=True)
             if other is not place
             and other.label != place.label

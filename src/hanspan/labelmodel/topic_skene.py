@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hanspan.labelmodel.items import STRENGTHS, Events, strength_of
+from hanspan.labelmodel.items import STRENGTHS, Events, shares, strength_of
 from hanspan.labelmodel.topics import TopicVote, TopicVoter
 from hanspan.labelmodel.votes import Names
 
@@ -68,7 +68,7 @@ class TopicSkene:
             right = settings.trusted * STRENGTHS[strength]
             out[:, number] = (1.0 - right) / classes
             out[topic, number] += right
-        return settings.strength * out
+        return settings.strength * out * shares(known, self.names)
 
     def fit(self, counts: Mapping[Votes, int]) -> TopicSkene:
         """Estimate by EM from distinct sets of votes with counts; the empty set is skipped."""

@@ -1,0 +1,190 @@
+"""The vote on spans: what wins, what is left unknown, what is certain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hanspan.data import Document, Span, read_documents, write_documents
+from hanspan.errors import ConfigError, HanspanError
+from hanspan.labelmodel import aggregate, explain, vote
+from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN, SoftLabels, bioes_tags
+from labelmodel_cases import LABELS, votes
+
+META = {"labels": list(LABELS), "topics": ["politics", "economy"], "rules": {}}
+
+
+def answer(document: Document, meta: dict | None = None) -> list[tuple[int, int, str]]:
+    (found,) = vote([document], meta or META)
+    return [(s.start, s.end, s.label) for s in found.spans]
+
+
+def test_longest_wins_over_a_part_of_another_label() -> None:
+    assert answer(votes((0, 2, "LOC", "a"), (0, 4, "ORG", "b"))) == [(0, 4, "ORG")]
+
+
+def test_twice_the_support_does_not_break_a_longer_name_of_another_label() -> None:
+    parts = [(0, 2, "LOC", f"r{i}") for i in range(2)]
+    assert answer(votes(*parts, (0, 4, "ORG", "b"))) == [(0, 4, "ORG")]
+
+
+def test_agreement_decides_a_disagreement_about_borders() -> None:
+    two = votes((0, 5, "ORG", "a"), (1, 5, "ORG", "b"), (1, 5, "ORG", "c"))
+    assert answer(two) == [(1, 5, "ORG")]
+    one = votes((0, 5, "ORG", "a"), (1, 5, "ORG", "b"))
+    assert answer(one) == [(0, 5, "ORG")]
+
+
+def test_copies_of_a_rule_do_not_outvote_when_grouped() -> None:
+    spans = [(0, 4, "PER", "a"), (0, 4, "PER", "b"), *((0, 4, "LOC", f"c{i}") for i in range(5))]
+    assert answer(votes(*spans)) == [(0, 4, "LOC")]
+    grouped = {**META, "rules": {f"rule:c{i}": {"group": "copies"} for i in range(5)}}
+    assert answer(votes(*spans), grouped) == [(0, 4, "PER")]
+
+
+def test_priority_wins_over_length() -> None:
+    meta = {**META, "rules": {"rule:a": {"priority": 1}}}
+    assert answer(votes((0, 2, "PER", "a"), (0, 5, "ORG", "b")), meta) == [(0, 2, "PER")]
+
+
+def test_none_vetoes_what_it_covers_but_not_what_is_longer() -> None:
+    assert answer(votes((0, 3, "PER", "a"), (0, 3, "NONE", "n"))) == []
+    assert answer(votes((1, 3, "PER", "a"), (0, 4, "NONE", "n"))) == []
+    assert answer(votes((0, 5, "ORG", "a"), (1, 3, "NONE", "n"))) == [(0, 5, "ORG")]
+    meta = {**META, "rules": {"rule:a": {"priority": 1}}}
+    assert answer(votes((0, 3, "PER", "a"), (0, 3, "NONE", "n")), meta) == [(0, 3, "PER")]
+
+
+def test_entity_votes_support_borders_and_are_unknown_alone() -> None:
+    tied = [(0, 3, "PER", "a"), (1, 4, "LOC", "b")]
+    assert answer(votes(*tied, (1, 4, "ENTITY", "e"))) == [(1, 4, "LOC")]
+    assert answer(votes((0, 3, "ENTITY", "e"))) == []
+
+
+def test_states_and_distribution(tmp_path: Path) -> None:
+    text = "合肥市委，有关部门某某。\n"
+    document = Document(
+        "a",
+        text,
+        (
+            Span(0, 4, "ORG", 1.0, "rule:a"),
+            Span(0, 2, "LOC", 1.0, "rule:b"),
+            Span(1, 4, "ORG", 0.5, "rule:c"),
+            Span(5, 9, "NONE", 1.0, "rule:n"),
+            Span(9, 11, "ENTITY", 1.0, "rule:e"),
+        ),
+        {},
+        {
+            "topic_votes": [{"label": "economy", "score": 0.6, "source": "rule:t"}],
+            "kept": 1,
+        },
+    )
+    weak, output = tmp_path / "weak.jsonl", tmp_path / "train.jsonl"
+    write_documents(weak, [document, Document("b", "")])
+    (tmp_path / "weak.rules.json").write_text(json.dumps(META), "utf-8")
+    summary = aggregate(weak, output)
+    assert (summary.documents, summary.votes, summary.spans) == (2, 5, 1)
+    first, second = read_documents(output)
+    assert [(s.start, s.end, s.label, s.source) for s in first.spans] == [(0, 4, "ORG", "rule:a")]
+    assert 0 < first.spans[0].score < 1
+    assert first.labels == {"topic": "economy"}
+    assert first.meta == {"kept": 1}
+    assert second.spans == ()
+    soft = SoftLabels.load(tmp_path / "train.soft.npz")
+    assert len(soft) == 2
+    dense, state = soft.dense(0)
+    expected = [POSITIVE] * 4 + [NEGATIVE] * 5 + [UNKNOWN] * 2 + [NEGATIVE] * 2
+    assert state.tolist() == expected
+    tags = bioes_tags(LABELS)
+    assert dense[0].argmax() == tags.index("B-ORG")
+    assert dense[3].argmax() == tags.index("E-ORG")
+    assert dense[1, tags.index("B-ORG")] > 0  # the rival reading
+    assert np.allclose(dense[:4].sum(1), 1, atol=2e-3)
+    assert not dense[9:11].any()
+    assert soft.topic_prob[0].argmax() == 1
+    assert not soft.topic_prob[1].any()
+
+
+SPANS = st.lists(
+    st.tuples(
+        st.integers(0, 8),
+        st.integers(1, 5),
+        st.sampled_from([*LABELS, "ENTITY", "NONE"]),
+        st.integers(0, 4),
+        st.sampled_from([0.2, 0.6, 1.0]),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(SPANS, st.randoms())
+def test_answers_are_flat_and_order_does_not_matter(items: list, random: object) -> None:
+    spans = [Span(s, s + n, label, w, f"rule:{r}") for s, n, label, r, w in items]
+    document = Document("d", "字" * 13, tuple(spans))
+    (found,) = vote([document], META)
+    for left, right in zip(found.spans, found.spans[1:], strict=False):
+        assert left.end <= right.start
+    offered = {(s.start, s.end, s.label) for s in spans}
+    assert {(s.start, s.end, s.label) for s in found.spans} <= offered
+    assert all(0 <= s.score <= 1 for s in found.spans)
+    random.shuffle(spans)  # type: ignore[attr-defined]
+    (again,) = vote([document.with_spans(spans)], META)
+    assert [(s.start, s.end, s.label, s.score) for s in again.spans] == [
+        (s.start, s.end, s.label, s.score) for s in found.spans
+    ]
+
+
+def test_topic_without_majority_is_left_open() -> None:
+    both = [{"label": x, "score": 0.5, "source": f"rule:{x}"} for x in META["topics"]]
+    (found,) = vote([Document("d", "字", (), {}, {"topic_votes": both})], META)
+    assert "topic" not in found.labels
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (votes((0, 1, "ANIMAL", "a")), ["'ANIMAL'", "PER, LOC, ORG"]),
+        (Document("d", "x", (), {}, {"topic_votes": [{"label": "sport"}]}), ["'sport'", "economy"]),
+        (Document("d", "x", (), {}, {"topic_votes": ["sport"]}), ["topic vote"]),
+    ],
+)
+def test_unknown_labels_are_named(document: Document, words: list[str]) -> None:
+    with pytest.raises(HanspanError) as error:
+        list(vote([document], META))
+    assert all(word in str(error.value) for word in words)
+
+
+def test_mistakes_of_the_caller(tmp_path: Path) -> None:
+    weak = tmp_path / "weak.jsonl"
+    write_documents(weak, [Document("a", "字")])
+    with pytest.raises(HanspanError, match=r"weak\.rules\.json: no such file"):
+        aggregate(weak, tmp_path / "train.jsonl")
+    (tmp_path / "weak.rules.json").write_text("[]", "utf-8")
+    with pytest.raises(HanspanError, match="JSON object"):
+        aggregate(weak, tmp_path / "train.jsonl")
+    (tmp_path / "weak.rules.json").write_text("{}", "utf-8")
+    with pytest.raises(HanspanError, match="'labels'"):
+        aggregate(weak, tmp_path / "train.jsonl")
+    with pytest.raises(ConfigError, match="dawid-skene"):
+        aggregate(weak, tmp_path / "train.jsonl", method="mean")
+    with pytest.raises(HanspanError, match="another file"):
+        aggregate(weak, weak)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["weak.jsonl", "weak.rules.json"]
+
+
+def test_explain_shows_votes_and_result(tmp_path: Path) -> None:
+    weak = tmp_path / "weak.jsonl"
+    write_documents(weak, [votes((0, 2, "LOC", "a"), (0, 4, "ORG", "b"), text="合肥市委说")])
+    (tmp_path / "weak.rules.json").write_text(json.dumps(META), "utf-8")
+    text = explain(weak, "d")
+    assert "合肥 LOC weight 1.00" in text
+    assert "rule:a: part of a longer span" in text
+    assert "=> 合肥市委 ORG" in text
+    with pytest.raises(HanspanError, match="such as d"):
+        explain(weak, "e")
