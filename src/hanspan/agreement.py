@@ -22,7 +22,7 @@ from hanspan.soft import NEGATIVE, POSITIVE
 from hanspan.train_data import TrainData
 
 if TYPE_CHECKING:
-    from hanspan.model import JointModel
+    from hanspan.joint import JointModel
 
 
 @dataclass(frozen=True)

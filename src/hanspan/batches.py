@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from hanspan.encode import TextEncoder, collate
-from hanspan.model import JointModel, forward_fn
+from hanspan.joint import JointModel
+from hanspan.model import forward_fn
 from hanspan.rows import Row, dense_targets, mine_mentions, replace_mentions
 from hanspan.soft import POSITIVE
 from hanspan.train_settings import TrainSettings

@@ -20,8 +20,8 @@ from transformers.trainer_utils import get_last_checkpoint
 from hanspan.batches import Collator, RowDataset, label_rates
 from hanspan.encode import TextEncoder
 from hanspan.errors import HanspanError
+from hanspan.joint import JointModel
 from hanspan.losses import soft_cross_entropy, tag_loss, weighted_mean
-from hanspan.model import JointModel
 from hanspan.rows import Row, TokenBudget
 from hanspan.train_settings import TrainSettings
 

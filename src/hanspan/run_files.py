@@ -11,8 +11,9 @@ from typing import Any
 
 from hanspan.data import whole
 from hanspan.errors import HanspanError
+from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
-from hanspan.model import JointModel, save_model
+from hanspan.model import save_model
 
 _log = logging.getLogger("hanspan")
 

@@ -23,8 +23,8 @@ from hanspan.decode import softmax
 from hanspan.encode import TextEncoder
 from hanspan.encoders import RANDOM, open_encoder, resolve_encoder
 from hanspan.fit import Fitted, fit, use_bf16
+from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
-from hanspan.model import JointModel
 from hanspan.rows import Row, build_rows
 from hanspan.run_files import open_work, write_run
 from hanspan.selftrain import mean_probs, teacher_rows
