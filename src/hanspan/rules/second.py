@@ -39,11 +39,11 @@ class RepeatFinder(_Second):
         votes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         places: dict[str, set[int]] = defaultdict(set)
         for span in document.spans:
-            if span.label not in (ENTITY, NONE):
+            if span.end - span.start >= spec.min_length and span.label not in (ENTITY, NONE):
                 surface = text[span.start : span.end]
                 votes[surface][span.label] += span.score
                 places[surface].add(span.start)
-        taken = Taken(document.spans)
+        taken: Taken | None = None
         for surface, labels in votes.items():
             if len(labels) == 1 and text.count(surface) <= len(places[surface]):
                 continue  # every place has its vote
@@ -51,6 +51,7 @@ class RepeatFinder(_Second):
             label, best = max(labels.items(), key=lambda item: (item[1], item[0]))
             if label not in self.gives or total < spec.min_votes or best < spec.min_share * total:
                 continue
+            taken = taken or Taken(document.spans)
             for start, end in occurrences(text, surface):
                 there = taken.at(start, end)
                 if not there or all(
@@ -95,7 +96,8 @@ class SurnameFinder(_Second):
 
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         document, spec = scene.document, self.spec
-        label, first = self.gives[0], {}
+        label = self.gives[0]
+        first: dict[str, int] = {}
         for span in document.spans:
             surface = document.surface(span)
             if span.label == label and 2 <= len(surface) <= 4 and "·" not in surface:
