@@ -338,3 +338,19 @@ def test_hiding_takes_spans_of_hidden_rules_alone() -> None:
     assert recovered([gone], [(Span(3, 4, "PER"),)]) == (0, 1)
     rules = {"rule:a": {"group": "g"}, "rule:b": {"group": "g"}, "rule:c": {"group": ""}}
     assert groups_of(rules) == {"g": ["rule:a", "rule:b"], "rule:c": ["rule:c"]}
+
+
+def test_a_model_is_gone_on_from_and_one_of_other_labels_refused(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 20)
+    first = train(path, tmp_path / "run", TrainSettings(**FAST, epochs=2))
+    again = {**FAST, "encoder": str(first.model)}
+    second = train(path, tmp_path / "more", TrainSettings(**again, epochs=1, lr=1e-4))
+    assert second.loss < first.loss
+    assert second.encoder == "model"
+    hand = tmp_path / "hand.jsonl"
+    write_documents(hand, [Document("x", "甲丙戊", (Span(0, 3, "WHO"),))])
+    with pytest.raises(HanspanError, match=r"a model of other labels \(PER, ORG, LOC\)"):
+        train(hand, tmp_path / "no", TrainSettings(**again, epochs=1, mode="supervised"))
+    long = TrainSettings(**{**FAST, "max_length": 4096}, epochs=1)
+    with pytest.raises(HanspanError, match="max_length=4096 found, at most 512"):
+        train(path, tmp_path / "long", long)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hanspan.errors import HanspanError
+from hanspan.meta import FILE
 
 RANDOM = {
     "random:tiny": {"layers": 2, "hidden": 64, "heads": 2, "intermediate": 128},
@@ -72,17 +73,18 @@ def open_encoder(
     seed: int = 0,
     dropout: float | None = None,
 ) -> tuple[Any, Any]:
-    """A joint model with fresh heads, and its tokenizer.
+    """A joint model, its heads fresh, and its tokenizer.
 
     Args:
-        name: see :func:`resolve_encoder`.
+        name: see :func:`resolve_encoder`; the folder of a trained model of the same labels is
+            gone on from, heads and all.
         labels, topics: what the heads tell apart.
         texts: characters of the vocabulary of a random encoder.
         seed: of random weights.
         dropout: of the encoder and the heads; the encoder's own when None.
 
     Raises:
-        HanspanError: if it cannot be found or loaded.
+        HanspanError: if it cannot be found or loaded, or is a model of other labels.
     """
     import torch
 
@@ -96,7 +98,30 @@ def open_encoder(
             torch.manual_seed(seed)
             model = build_model(folder, labels, topics, dropout=dropout)
             return model, load_tokenizer(folder)
+    if (Path(source) / FILE).is_file():
+        return _go_on_from(Path(source), labels, topics, dropout)
     return build_model(source, labels, topics, dropout=dropout), load_tokenizer(source)
+
+
+def _go_on_from(
+    folder: Path, labels: tuple[str, ...], topics: tuple[str, ...], dropout: float | None
+) -> tuple[Any, Any]:
+    """A trained model of the same labels, heads and all."""
+    import torch
+
+    from hanspan.model import load_model
+
+    model, tokenizer, meta = load_model(folder)
+    if (meta.labels, meta.topics) != (labels, topics):
+        raise HanspanError(
+            f"encoder {folder}: a model of other labels ({', '.join(meta.labels or meta.topics)}) "
+            f"found, {', '.join(labels or topics)} expected; give a plain encoder, or a model of "
+            f"the same labels in the same order"
+        )
+    for module in model.modules():
+        if dropout is not None and isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+    return model, tokenizer
 
 
 def write_random(name: str, folder: Path, texts: Iterable[str], seed: int) -> None:

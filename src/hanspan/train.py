@@ -22,6 +22,7 @@ from hanspan.data import Document, whole
 from hanspan.decode import softmax
 from hanspan.encode import TextEncoder
 from hanspan.encoders import RANDOM, open_encoder, resolve_encoder
+from hanspan.errors import HanspanError
 from hanspan.fit import Fitted, fit, use_bf16
 from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
@@ -117,6 +118,7 @@ class _Run:
             open_work(self.work, self._mark(), resume=self.resume)
         self._wait()
         model, tokenizer = self._fresh(settings.seed)
+        self._check_length(model)
         encoder = TextEncoder(tokenizer.backend_tokenizer)
         rows = self._rows(data.documents, data.soft, encoder)
         held = self._rows(data.held_documents, data.held_soft, encoder)
@@ -141,6 +143,13 @@ class _Run:
             self._stage(name, student, taught, held, encoder, share, 0.5, 100 + number)
             models = [student]
         return self._finish(student, tokenizer, encoder, held, epochs)
+
+    def _encoder_name(self) -> str:
+        """For cards: no path of this machine."""
+        if self.random or not Path(self.source).is_dir():
+            return self.source
+        own = self.settings.encoder in ("auto", "embedded")
+        return "embedded" if own else Path(self.source).resolve().name
 
     def _mark(self) -> dict[str, Any]:
         """What checkpoints must agree on to be gone on from."""
@@ -173,6 +182,14 @@ class _Run:
             self.settings.max_length,
             winners=self.settings.targets == "winner",
         )
+
+    def _check_length(self, model: JointModel) -> None:
+        config, wanted = model.config, self.settings.max_length
+        limit = int(getattr(config, "max_position_embeddings", None) or wanted)
+        if wanted > limit:
+            raise HanspanError(
+                f"train.max_length={wanted} found, at most {limit} expected by this encoder"
+            )
 
     def _lr(self, model: JointModel) -> float:
         if self.settings.lr is not None:
@@ -284,7 +301,7 @@ class _Run:
             documents=len(data.documents),
             characters=sum(len(document.text) for document in data.documents),
             held_out=len(data.held_documents),
-            encoder=self.source if self.random else Path(self.source).name,
+            encoder=self._encoder_name(),
             parameters=self.parameters,
             epochs=epochs,
             steps=sum(f.steps for f in self.fits),
