@@ -162,7 +162,7 @@ def _among(pairs: NDArray[Any], known: NDArray[np.uint32]) -> NDArray[np.bool_]:
 
 _KIND = (_SURNAME_TABLE > -5).astype(np.uint8)  # 1 a surname, 2 the first of a compound one
 _KIND[[ord(name[0]) for name in _SURNAME if len(name) > 1]] |= 2
-_COMPOUND, _WORD_PAIRS, _GIVEN_PAIRS, _END_PAIRS = map(_pairs, (_SURNAME, _WORDS, _PAIRS, _ENDS))
+_COMPOUND, _WORD_PAIRS = _pairs(_SURNAME), _pairs(_WORDS)
 _LEFT_TABLE = _bound([(0.9, BORDER), (3.0, _POSTS), (0.6, _JOIN), (0.3, _LINK)], last=True)
 _LEFT_TABLE[[ord(char) for char in " 　：:"]] = 3.0
 _RIGHT_TABLE = _bound(
@@ -173,28 +173,30 @@ _RIGHT_TABLE = _bound(
 def _candidates(text: str) -> list[int]:
     """Places where a surname stands and the best that could be said for a name is enough."""
     raw = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    codes = np.full(len(raw) + 4, 0x3002, np.uint32)  # 。 on the right
-    np.minimum(raw, 0xFFFF, out=codes[: len(raw)])
-    pairs = codes[:-1] << 16 | codes[1:]  # of a character and the next
-    kind = _KIND[codes[: len(raw)]]
-    compound = np.flatnonzero(kind > 1)
-    compound = compound[_among(pairs[compound], _COMPOUND)]
-    at = np.flatnonzero(kind & 1)
-    if not len(at):
-        return [] if not len(compound) else compound.tolist()
-    first, second = _GIVEN_TABLE[codes[at + 1]], _GIVEN_TABLE[codes[at + 2]]
-    left = np.where(at > 0, _LEFT_TABLE[codes[at - 1]], 1.0)
-    inside = (left < 0.6) & (at > 0)
-    left = np.where(inside & _among(pairs[at - 1], _END_PAIRS), -3.0, left)
-    form: NDArray[Any] = _SURNAME_TABLE[codes[at]] + left + first
-    form = form + _NO_WORD * _among(pairs[at], _WORD_PAIRS)
-    short = form + 0.3 + _RIGHT_TABLE[codes[at + 2]]
-    long = (
-        form + second + _NO_WORD * _among(pairs[at + 1], _GIVEN_PAIRS) + _RIGHT_TABLE[codes[at + 3]]
-    )
-    good = at[np.maximum(short, long) + 0.7 >= _ENOUGH]
-    found: list[int] = np.union1d(good, compound).tolist() if len(compound) else good.tolist()
-    return found
+    size = len(raw)
+    codes = np.full(size + 4, 0x3002, np.int32)  # 。 on the right
+    np.minimum(raw, 0xFFFF, out=codes[:size], casting="unsafe")
+    kind = _KIND.take(codes[:size])
+    at = (kind & 1).nonzero()[0]
+    compound = (kind > 1).nonzero()[0]
+    compound = compound[_among(_pair(codes, compound), _COMPOUND)]
+    before, own = codes.take(at - 1, mode="wrap"), codes.take(at)
+    one, two, three = codes.take(at + 1), codes.take(at + 2), codes.take(at + 3)
+    left = _LEFT_TABLE.take(before)
+    left[at == 0] = 1.0
+    form = _SURNAME_TABLE.take(own) + left + _GIVEN_TABLE.take(one)
+    short = form + (0.3 + 0.7) + _RIGHT_TABLE.take(two)
+    long = form + 0.7 + _GIVEN_TABLE.take(two) + _RIGHT_TABLE.take(three)
+    best = np.maximum(short, long)
+    good = best >= _ENOUGH
+    at, best = at[good], best[good]
+    at = at[(best >= _ENOUGH - _NO_WORD) | ~_among(_pair(codes, at), _WORD_PAIRS)]
+    found: list[int] = at.tolist()
+    return sorted({*found, *compound.tolist()}) if len(compound) else found
+
+
+def _pair(codes: NDArray[np.int32], at: NDArray[Any]) -> NDArray[Any]:
+    return codes.take(at).astype(np.uint32) << 16 | codes.take(at + 1).astype(np.uint32)
 
 
 def names(text: str) -> Iterator[tuple[int, int]]:
