@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -133,6 +134,49 @@ def real_page(data: Path, how: LayOut) -> dict[str, float]:
     }
 
 
+def downstream(data: Path, ways: Sequence[LayOut]) -> list[float]:
+    """F1 of the shipped rules on the real page's paragraphs, taken apart in each of the ways.
+
+    Strict spans, placed in the page, against those of the page's blocks in ``gold/news/dev``.
+    """
+    from hanspan.data import read_documents, write_documents
+    from hanspan.labelmodel import aggregate
+    from hanspan.pages import documents
+    from hanspan.weak import label
+
+    text = (data / "pages/newspaper_page.txt").read_text(encoding="utf-8")
+    gold: set[tuple[int, int, str]] = set()
+    inside: set[int] = set()
+    for document in read_documents(data / "gold/news/dev.jsonl"):
+        if not document.id.startswith("page-") or len(document.text) < 40:
+            continue
+        place = text.index(document.text)
+        inside |= set(range(place, place + len(document.text)))
+        gold |= {(place + s.start, place + s.end, s.label) for s in document.spans}
+    scores = []
+    for how in ways:
+        page = take_apart(text, how)
+        with tempfile.TemporaryDirectory() as folder:
+            names = [Path(folder) / name for name in ("a.jsonl", "b.jsonl", "c.jsonl")]
+            write_documents(names[0], documents(page, "page"))
+            label(names[0], names[1], "news")
+            aggregate(names[1], names[2], method="vote")
+            found = set()
+            for document in read_documents(names[2]):
+                origin: dict[int, int] = {}
+                for part in document.meta["paragraphs"]:
+                    raw = [at for start, end in part["raw"] for at in range(start, end)]
+                    origin.update(zip(range(part["start"], part["end"]), raw, strict=True))
+                found |= {
+                    (origin[s.start], origin[s.end - 1] + 1, s.label)
+                    for s in document.spans
+                    if origin.get(s.start) in inside
+                }
+        right = len(gold & found)
+        scores.append(2 * right / (len(gold) + len(found)))
+    return scores
+
+
 def _shared(line: str, found: str) -> int:
     """Characters of ``line`` in ``found``: the whole, or its longest beginning and end."""
     if line in found:
@@ -188,6 +232,9 @@ def main() -> None:
     )
     rows.append(("real page: paragraphs whole", [r["paragraphs"] for r in real], ""))
     rows.append(("real page: headlines exact, of 4", [r["titles"] for r in real], "4"))
+    rows.append(
+        ("real page: F1 of the rules on its paragraphs", downstream(data, list(ways.values())), "")
+    )
     alone = generator.Style(
         stories=(1, 1),
         cut=0.0,

@@ -63,7 +63,7 @@ def treatises(data: Path, bucket: int) -> list[page_generator.Story]:
             title, *lines = [line.strip() for line in text.split("\n") if line.strip()]
             paragraphs: list[str] = []
             heads: list[tuple[int, str]] = []
-            for line in lines[:70]:
+            for line in lines[:45]:
                 if ends_sentence(line) or len(line) > 48 or line[-1] in "：；":
                     paragraphs.append(line)
                 elif paragraphs:

@@ -111,6 +111,7 @@ class Style:
     deck: float = 0.35
     kicker: float = 0.15
     sections: float = 0.3
+    head_on_top: float = 0.25
     captions: float = 0.3
     banner: float = 0.4
     furniture: float = 0.4
@@ -219,14 +220,17 @@ def _columns(
         group.append((text, Line(0, 0, number, "paragraph", index)))
         rows.append(group)
     wanted = dice.randint(*style.columns)
-    borders = sorted(dice.sample(range(len(rows)), min(len(rows), wanted - 1)))
+    borders = set(dice.sample(range(len(rows)), min(len(rows), wanted - 1)))
+    tops = {place for place in heads if borders and dice.random() < style.head_on_top}
+    borders |= tops  # columns like to begin with a section head
     columns: list[list[tuple[str, Line]]] = [[]]
     for index, group in enumerate(rows):
         if index not in borders:
             columns[-1].extend(group)
             continue
         text, line = group[-1]
-        place = _cut(text, dice) if len(text) >= 12 and dice.random() < style.cut else 0
+        cut = index not in tops and len(text) >= 12 and dice.random() < style.cut
+        place = _cut(text, dice) if cut else 0
         if not place:
             if columns[-1]:
                 columns.append([])

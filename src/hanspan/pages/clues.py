@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hanspan.pages import blocks as kinds
 from hanspan.pages import forms, ngrams
@@ -34,12 +35,14 @@ class Clue:
         closed: marks closed that it never opened.
         tail: its last characters.
         head: its first characters.
-        anchored: whether a byline or deck follows among the titles that follow it.
+        anchored: whether a byline or deck is the next block.
+        anchored_later: whether one follows after more titles.
+        signed: whether the block before it is a byline.
         text: index of the next block of running text, or -1.
         blank: whether a blank line stands before it.
         comma: whether a comma stands in it.
         numbered: whether it begins with a number as section heads do.
-        anchors: groups of titles on the page that have a byline or deck.
+        anchors: titles on the page that have a byline or deck.
         loose: titles on the page that have none.
         goes_on: log odds that the next running text continues it, and is no beginning.
         later: for a block that was cut: the same for the best of all texts after a given one;
@@ -64,6 +67,8 @@ class Clue:
     tail: str
     head: str
     anchored: bool
+    anchored_later: bool
+    signed: bool
     text: int
     blank: bool
     comma: bool
@@ -125,18 +130,13 @@ def _later(block: Block, heads: Sequence[tuple[int, str, float]]) -> tuple[tuple
 
 
 def _habit(blocks: Sequence[Block]) -> tuple[int, int]:
-    """How many groups of titles have a byline or deck, and how many lines among the rest."""
-    anchors = loose = waiting = 0
-    anchored = False
-    for block in blocks:
-        if block.kind in (kinds.BYLINE, kinds.DECK):
-            anchored = anchored or waiting > 0
-        elif block.kind == kinds.TITLE:
-            waiting += 1
-        elif block.kind == kinds.BODY:
+    """How many titles have a byline or deck right below, and how many have not."""
+    anchors = loose = 0
+    for block, after in pairwise(blocks):
+        if block.kind == kinds.TITLE:
+            anchored = after.kind in (kinds.BYLINE, kinds.DECK)
             anchors += anchored
-            loose += 0 if anchored else waiting
-            anchored, waiting = False, 0
+            loose += not anchored
     return anchors, loose
 
 
@@ -149,6 +149,7 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
     follows: float | None = None
     for block in reversed(blocks):
         text = block.text
+        after = blocks[block.index + 1].kind if block.index + 1 < len(blocks) else ""
         if block.kind in (kinds.BYLINE, kinds.DECK):
             anchored = True
         elif block.kind == kinds.BODY:
@@ -176,7 +177,9 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 closed,
                 text[-3:],
                 text[:3],
-                anchored and block.kind == kinds.TITLE,
+                after in (kinds.BYLINE, kinds.DECK),
+                anchored and after == kinds.TITLE and block.kind == kinds.TITLE,
+                block.index > 0 and blocks[block.index - 1].kind == kinds.BYLINE,
                 text_after if block.kind != kinds.BODY else -1,
                 block.gap,
                 "，" in text,
@@ -185,7 +188,7 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 loose,
                 goes_on,
                 _later(block, heads),
-                follows,
+                follows if after == kinds.TITLE else None,
                 nothing.plus(words),
                 nothing.plus(words, 2),
             )

@@ -79,6 +79,10 @@ def _title_shows(clue: Clue, clues: Sequence[Clue], sort: str) -> Features:
     else:
         found[f"{sort}:others anchored"] = math.log1p(clue.anchors)
         found[f"{sort}:others loose"] = math.log1p(clue.loose)
+    if clue.anchored_later:
+        found[f"{sort}:anchored later"] = 1.0
+    if clue.signed:
+        found[f"{sort}:after a byline"] = 1.0
     if clue.comma:
         found[f"{sort}:comma"] = 1.0
     if clue.numbered:
@@ -118,6 +122,8 @@ def _text_features(clue: Clue, thread: Thread) -> Features:
             found["text:anchored"] = 1.0
     if clue.dateline and thread.size:
         found["text:late dateline"] = 1.0
+    if clue.signed and clue.kind == kinds.TITLE:
+        found["text:after a byline"] = 1.0
     return found
 
 
