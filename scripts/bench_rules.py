@@ -2,7 +2,8 @@
 
     python scripts/bench_rules.py [--texts DOCUMENTS] [--skweak PYTHON] [--quick] [--json FILE]
 
-Without --texts: the articles of the sample inside the package, repeated. Speeds are megabytes of
+Without --texts: the articles of the sample inside the package, joined to documents of at least
+500 characters and repeated. Speeds are megabytes of
 UTF-8 text a second of CPU time (best of three), workers are compared by wall-clock time, in one
 run. For skweak, make an environment of its own and name its Python:
 
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,9 +122,19 @@ def read_texts(path: Path | None, size: int) -> list[str]:
             target = Path(folder) / "d.jsonl"
             with resources.as_file(resources.files("hanspan") / "assets/sample/pages") as source:
                 pages(sorted(p for p in source.iterdir() if p.is_file()), target)
-            texts = [document.text for document in read_documents(target)]
+            texts = joined(document.text for document in read_documents(target))
     total = sum(len(text.encode()) for text in texts)
     return texts * (size // max(total, 1) + 1)
+
+
+def joined(texts: Iterable[str], least: int = 500) -> list[str]:
+    """Short texts put together, so that documents have the length of news articles."""
+    out = [""]
+    for text in texts:
+        if len(out[-1]) >= least:
+            out.append("")
+        out[-1] += text + "\n"
+    return out
 
 
 def megabytes(texts: Sequence[str]) -> float:
@@ -226,7 +237,7 @@ def beside_skweak(texts: Sequence[str], python: str) -> list[dict[str, Any]]:
             same = Matcher(plain, "X", lambda _: True, "", engine=engine)
             finders.append(PatternFinder(info, spec, [same]))
             patterns.append(plain)
-    few = list(texts[: max(1, len(texts) * 400_000 // int(megabytes(texts) * 1e6))])
+    few = list(texts[: max(1, len(texts) * 600_000 // int(megabytes(texts) * 1e6))])
     rules = RuleSet("same", finders, labels=["X"])
     documents = [Document(str(n), text) for n, text in enumerate(few)]
     rules.votes(documents[0])

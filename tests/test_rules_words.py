@@ -69,12 +69,18 @@ PATTERNS = st.recursive(
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(PATTERNS, min_size=1, max_size=3), st.text("甲乙丙丁a😀\n，。", max_size=40))
-def test_the_gate_changes_no_match(patterns: list[str], text: str) -> None:
+@given(
+    st.lists(PATTERNS, min_size=1, max_size=3),
+    st.text("甲乙丙丁a😀\n，。", max_size=40),
+    st.sampled_from(["re2", "re"]),
+)
+def test_the_gate_changes_no_match(patterns: list[str], text: str, engine: str) -> None:
     unique = [p if p.count("(?P") <= 1 else p.replace("(?P<X>", "(?:") for p in patterns]
-    matchers = [Matcher(p, "X", lambda name: name == "X", "rule 't'") for p in unique]
+    matchers = [
+        Matcher(p, "X", lambda name: name == "X", "rule 't'", engine=engine) for p in unique
+    ]
     view, windows = View(text), Windows()
-    Gate(matchers).windows(view.data, windows)
+    Gate(matchers, in_bytes=engine == "re2").windows(view, windows)
     for number, matcher in enumerate(matchers):
         plain = list(matcher.find(view))
         gated = list(matcher.find(view, windows[number])) if number in windows else []

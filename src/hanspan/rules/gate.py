@@ -16,6 +16,7 @@ from hanspan.rules.atoms import FULL_STOPS, MARKS, UNBOUNDED, cost
 from hanspan.rules.literals import needs
 
 if TYPE_CHECKING:
+    from hanspan.rules.fold import View
     from hanspan.rules.patterns import Matcher
 
 _WIDEST = 200  # characters; wider windows would cover most texts
@@ -23,7 +24,9 @@ _TOO_FREQUENT = 200.0  # in a thousand characters
 _FOUR_BYTES = re.compile(b"[\xf0-\xf4]")
 
 Windows = dict[int, list[int]]
-"""Number of a pattern -> low, high, low, high, ... in bytes, in order and apart.
+"""Number of a pattern -> low, high, low, high, ... in order and apart.
+
+In bytes for re2, in characters for ``re``.
 
 With -1 in front: every match begins at one of the lows, which may then lie close together.
 """
@@ -35,9 +38,13 @@ class Gate:
     Args:
         matchers: patterns, all for the same view of the text.
         first: number of the first of them.
+        in_bytes: whether they run on UTF-8, or else on characters.
     """
 
-    def __init__(self, matchers: Sequence[Matcher], first: int = 0) -> None:
+    def __init__(
+        self, matchers: Sequence[Matcher], first: int = 0, *, in_bytes: bool = True
+    ) -> None:
+        self.in_bytes = in_bytes
         near: dict[str, list[tuple[int, int, int, int]]] = {}
         anywhere: dict[str, list[int]] = {}
         self.always: list[int] = []
@@ -58,11 +65,12 @@ class Gate:
         strings = [*dict.fromkeys([*near, *anywhere])]
         self._near = [tuple(near.get(atom, ())) for atom in strings]
         self._anywhere = [tuple(anywhere.get(atom, ())) for atom in strings]
-        self._automaton = _bytes_automaton(strings) if strings else None
-        self._marks = _bytes_automaton([*FULL_STOPS, *(MARKS - FULL_STOPS)])
+        self._automaton = _automaton(strings, in_bytes) if strings else None
+        self._marks = _automaton([*FULL_STOPS, *(MARKS - FULL_STOPS)], in_bytes)
 
-    def windows(self, data: bytes, out: Windows) -> None:
+    def windows(self, view: View, out: Windows) -> None:
         """Add where each pattern may match; a pattern that is not added matches nowhere."""
+        data: Any = view.data if self.in_bytes else view.text
         size = len(data)
         whole = [0, size]
         for number in self.always:
@@ -70,7 +78,9 @@ class Gate:
         if self._automaton is None:
             return
         all_near, all_anywhere = self._near, self._anywhere
-        unit = 4 if _FOUR_BYTES.search(data) else 3  # most bytes of a character
+        unit = 1  # most bytes of a character
+        if self.in_bytes:
+            unit = 4 if _FOUR_BYTES.search(data) else 3
         cuts = self._cuts(data)
         piece = [(0, size), (0, 0), (0, 0)]  # around the last atom: text, sentence, clause
         for i, start, end in self._automaton.find_matches_as_indexes(data, overlapping=True):
@@ -103,7 +113,7 @@ class Gate:
                 else:
                     seen += (low, high)
 
-    def _cuts(self, data: bytes) -> tuple[list[int], list[int], list[int]]:
+    def _cuts(self, data: Any) -> tuple[list[int], list[int], list[int]]:
         """Borders of the text, of the pieces between full stops, and between any marks."""
         sentences, clauses = [0], [0]
         for i, start, end in self._marks.find_matches_as_indexes(data):
@@ -125,8 +135,10 @@ def _merge(seen: list[int], low: int) -> None:
     seen[-2] = min(seen[-2], low)
 
 
-def _bytes_automaton(words: Sequence[str]) -> Any:
+def _automaton(words: Sequence[str], in_bytes: bool) -> Any:
     import ahocorasick_rs as ac
 
+    if not in_bytes:
+        return ac.AhoCorasick(words, matchkind=ac.MatchKind.Standard, store_patterns=False)
     raw = [word.encode("utf-8", "surrogatepass") for word in words]
     return ac.BytesAhoCorasick(raw, matchkind=ac.MatchKind.Standard)

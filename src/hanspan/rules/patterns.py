@@ -164,11 +164,12 @@ class Matcher:
             windows: low, high, low, high, ... outside of which nothing can match; see
                 :class:`~hanspan.rules.gate.Gate`.
         """
+        subject: Any = view.data if self.bytes else view.text
+        char = view.char if self.bytes else int
         if windows is None:
-            windows = (0, len(view.data))
+            windows = (0, len(subject))
         if windows[0] < 0:
-            return self._find_at(view, windows)
-        subject, char, windows = self._subject(view, windows)
+            return self._find_at(subject, char, windows)
         groups, finditer = self.groups, self.compiled.finditer
         out: list[tuple[int, int, str]] = []
         for k in range(0, len(windows), 2):
@@ -190,17 +191,10 @@ class Matcher:
                     position = tail
         return out
 
-    def _subject(
-        self, view: View, windows: Sequence[int]
-    ) -> tuple[Any, Callable[[int], int], Sequence[int]]:
-        """What is searched, how its offsets become code points, and the windows in it."""
-        if self.bytes:
-            return view.data, view.char, windows
-        return view.text, int, [view.char(w) if w > 0 else w for w in windows]
-
-    def _find_at(self, view: View, windows: Sequence[int]) -> list[tuple[int, int, str]]:
+    def _find_at(
+        self, subject: Any, char: Callable[[int], int], windows: Sequence[int]
+    ) -> list[tuple[int, int, str]]:
         """As :meth:`find`, where every match begins at the start of a window."""
-        subject, char, windows = self._subject(view, windows)
         groups = self.groups
         match_at = self.compiled.match
         out: list[tuple[int, int, str]] = []

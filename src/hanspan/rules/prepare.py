@@ -10,6 +10,7 @@ from hanspan.data import Document
 from hanspan.rules.finders import Finder, PatternFinder, Scene
 from hanspan.rules.fold import Views
 from hanspan.rules.gate import Gate
+from hanspan.rules.patterns import Matcher
 from hanspan.rules.topic import TopicFinder
 from hanspan.rules.words import Hits, WordIndex
 
@@ -37,7 +38,7 @@ class Preparer:
         scene = Scene(document)
         scene.windows = {}
         for width, traditional, gate in self._all_gates():
-            gate.windows(scene.views.get(width, traditional).data, scene.windows)
+            gate.windows(scene.views.get(width, traditional), scene.windows)
         for index in self._all_indexes():
             index.find(scene.views.get(index.width, index.traditional).text, scene.hits)
         scene.awake.update(scene.hits)
@@ -84,17 +85,19 @@ class Preparer:
 
     def _all_gates(self) -> list[tuple[bool, bool, Gate]]:
         if self._gates is None:
-            groups: dict[tuple[bool, bool], list[PatternFinder]] = {}
+            groups: dict[tuple[bool, bool, bool], list[PatternFinder]] = {}
             for finder in self._finders:
-                if isinstance(finder, PatternFinder):
-                    groups.setdefault((finder.width, finder.traditional), []).append(finder)
+                if isinstance(finder, PatternFinder) and finder.matchers:
+                    key = finder.width, finder.traditional, finder.matchers[0].bytes
+                    groups.setdefault(key, []).append(finder)
             self._gates, count = [], 0
-            for (width, traditional), finders in groups.items():
-                begin, matchers = count, []
+            for (width, traditional, in_bytes), finders in groups.items():
+                begin = count
+                matchers: list[Matcher] = []
                 for finder in finders:
                     begin_of_finder, count = count, count + len(finder.matchers)
                     finder.numbers = range(begin_of_finder, count)
                     matchers += finder.matchers
                     self._owners += [finder.number] * len(finder.matchers)
-                self._gates.append((width, traditional, Gate(matchers, begin)))
+                self._gates.append((width, traditional, Gate(matchers, begin, in_bytes=in_bytes)))
         return self._gates
