@@ -2,7 +2,7 @@
 
     python scripts/bench_rules.py [--texts DOCUMENTS] [--skweak PYTHON] [--quick] [--json FILE]
 
-Without --texts: the articles of the sample inside the package, joined to documents of at least
+Without --texts: the passages of the sample inside the package, joined to documents of at least
 500 characters and repeated. Speeds are megabytes of
 UTF-8 text a second of CPU time (best of three), workers are compared by wall-clock time, in one
 run. For skweak, make an environment of its own and name its Python:
@@ -116,13 +116,10 @@ def read_texts(path: Path | None, size: int) -> list[str]:
     else:
         from importlib import resources
 
-        from hanspan.pages import pages
-
-        with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "d.jsonl"
-            with resources.as_file(resources.files("hanspan") / "assets/sample/pages") as source:
-                pages(sorted(p for p in source.iterdir() if p.is_file()), target)
-            texts = joined(document.text for document in read_documents(target))
+        sample = resources.files("hanspan") / "assets" / "sample"
+        with resources.as_file(sample) as folder:
+            files = [folder / "dev.jsonl", folder / "test.jsonl"]
+            texts = joined(document.text for file in files for document in read_documents(file))
     total = sum(len(text.encode()) for text in texts)
     return texts * (size // max(total, 1) + 1)
 

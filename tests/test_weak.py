@@ -119,6 +119,21 @@ def test_rows_without_id_are_numbered_by_line(folder: Path, monkeypatch: Any) ->
 
 
 @pytest.mark.slow
+def test_a_script_without_main_guard_gets_an_error(folder: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "from hanspan.weak import label\nlabel('in.jsonl', 'out.jsonl', 'r.yaml', workers=2)\n"
+    (folder / "script.py").write_text(code, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "a worker ended before its work was done" in done.stderr
+    assert not (folder / "out.jsonl").exists()
+
+
+@pytest.mark.slow
 def test_two_workers(folder: Path) -> None:
     one = run(folder, fresh=True)
     alone = (folder / "out.jsonl").read_bytes()
@@ -161,6 +176,28 @@ def test_only_a_changed_rule_is_done_again(folder: Path, monkeypatch: pytest.Mon
     again = (folder / "out.jsonl").read_bytes()
     run(folder, fresh=True)
     assert (folder / "out.jsonl").read_bytes() == again
+
+
+def test_a_changed_python_rule_is_done_again(folder: Path) -> None:
+    run(folder)
+    changed = PYTHON.replace("span.start, span.end", "span.start, span.start + 1")
+    (folder / "my.py").write_text(changed, "utf-8")
+    summary = run(folder)
+    assert summary.reused == 25
+    again = (folder / "out.jsonl").read_bytes()
+    assert b"rule:twice" in again
+    run(folder, fresh=True)
+    assert (folder / "out.jsonl").read_bytes() == again
+
+
+def test_a_rule_without_a_file_is_never_taken_over(folder: Path) -> None:
+    space: dict[str, Any] = {}
+    code = "def f(doc):\n    return [(0, 1)] if doc.text else []\n"
+    for size, expected in ((1, 20), (0, 0)):
+        exec(code if size else code.replace("doc.text", "False"), space)
+        made = rule("first", labels=["PER"])(space["f"])
+        summary = label(folder / "in.jsonl", folder / "out.jsonl", [made])
+        assert (summary.votes, summary.reused) == (expected, 0)
 
 
 def test_only_changed_documents_are_done_again(

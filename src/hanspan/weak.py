@@ -194,6 +194,8 @@ def _each(job: Job, pieces: Sequence[Piece], workers: int) -> Any:
             yield piece, label_piece(job, piece)
         return
     import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
     try:
         packed = pickle.dumps(job)
@@ -203,8 +205,17 @@ def _each(job: Job, pieces: Sequence[Piece], workers: int) -> Any:
             f"or use workers=1"
         ) from None
     context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(pieces)), _start, (packed,)) as pool:
-        yield from pool.imap_unordered(_work, pieces)
+    pool = ProcessPoolExecutor(min(workers, len(pieces)), context, _start, (packed,))
+    try:
+        for future in as_completed([pool.submit(_work, piece) for piece in pieces]):
+            yield future.result()
+    except BrokenProcessPool:
+        raise HanspanError(
+            "a worker ended before its work was done (out of memory, or the calling script has no "
+            "'if __name__ == \"__main__\":'); mend that, or use workers=1"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 _job: Job | None = None

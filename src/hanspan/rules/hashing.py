@@ -30,17 +30,30 @@ def hash_rule(spec: Spec, made: Finder | TopicFinder) -> str:
 
 
 def hash_function(rule: FunctionRule) -> str:
-    """Hash of a Python rule: its settings and every ``.py`` file beside its own."""
+    """Hash of a Python rule: its settings and every ``.py`` file beside its own.
+
+    Returns:
+        An empty string where its source is no file, such as in a notebook: what it will find
+        cannot be foreseen.
+    """
     info = rule.info
     settings = (ENGINE, info.name, info.labels, info.group, info.priority, info.weight, info.after)
-    file = inspect.getsourcefile(rule.function)
-    text = repr(settings) + (_folder(str(Path(file).parent)) if file else "")
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    try:
+        file = Path(inspect.getsourcefile(rule.function) or "")
+    except TypeError:
+        return ""
+    if not file.is_file():
+        return ""
+    stamps = tuple(
+        (str(path), path.stat().st_mtime_ns, path.stat().st_size)
+        for path in sorted(file.parent.glob("*.py"))
+    )
+    return hashlib.sha256(f"{settings!r}{_files(stamps)}".encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=64)
-def _folder(folder: str) -> str:
+def _files(stamps: tuple[tuple[str, int, int], ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(Path(folder).glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
+    for name, _, _ in stamps:
+        digest.update(Path(name).name.encode() + Path(name).read_bytes())
     return digest.hexdigest()

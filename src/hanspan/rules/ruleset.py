@@ -119,7 +119,7 @@ class RuleSet:
     @property
     def version(self) -> str:
         """Hash of all that the votes depend on; empty where a rule has no hash."""
-        if len(self.hashes) < len(self):
+        if not all(self.hashes.get(info.name) for info in self.infos):
             return ""
         known = (sorted(self.hashes.items()), self.labels, self.topics)
         return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
