@@ -62,6 +62,7 @@ SENTENCES = [
     "[[嫦娥六号|WORK]]成功着陆。",
     "增长[[3.2%|PERCENT]]，占[[三分之二|PERCENT]]，近[[七成|PERCENT]]来自外地。",
     "投资[[12.5亿元|MONEY]]，另有[[300万美元|MONEY]]。",
+    "每县选[[五至七家|QTY]]试点。",
     "共有[[20余家|QTY]]企业、[[3.5万人|QTY]]参加，历时[[7年|QTY]]。",
     "[[去年同期|TIME]]只有[[两个|QTY]]。",
     "[[1至6月|TIME]]，全市用电量上升。",
@@ -157,6 +158,23 @@ def test_date(year: int, month: int, day: int, part: str, wide: bool) -> None:
         inner = inner.translate({ord(c): ord(c) + 0xFEE0 for c in "0123456789"})
     assert only(f"会议于{inner}在京召开。", inner, "TIME")
     assert only(f"{inner}，", inner, "TIME")
+
+
+_PIECES = st.sampled_from(
+    "第 一 二 十 3 15 2023 ． . 年 月 日 时 万 亿 元 美元 % 家 个 届 期 大 半 上 数 几 多 至 - — 、 ， 。 “ ” 《 》 （ ） · "
+    "习 主席 王 李 林 达 斯 尔 克 普京 总统 记者 表示 说 中 美 日 韩 访 华 抵 京 北京 市 县 区 省 委 政府 公安 局 厅 法院 公司 有限公司 "
+    "集团 大学 学院 协会 银行 股份 队 中心 (600000) 产业 金融 发展 、 实施 行动 计划 会议 论坛 峰会 届 以下简称 号 航母".split()  # noqa: SIM905
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(_PIECES, max_size=40))
+def test_pieces_of_news_in_any_order_give_valid_spans(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    last = 0
+    for span in sorted(answer(text).spans, key=lambda s: s.start):
+        assert last <= span.start < span.end <= len(text)
+        last = span.end
 
 
 @settings(max_examples=40, deadline=None)

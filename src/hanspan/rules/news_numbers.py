@@ -144,6 +144,8 @@ def count(document: Document) -> Iterator[tuple[int, int]]:
     done = 0
     for run in _NUMERALS.finditer(text):
         start = max(run.start(), done)
+        if start >= run.end():
+            continue  # a range has used it up (五至七家)
         match = _COUNT.match(text, start)
         if match is None and text[start] in "上数几" and run.end() - start > 1:
             start += 1  # 上 and 数 may belong to the word before

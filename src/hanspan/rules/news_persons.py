@@ -34,6 +34,7 @@ _POSTS = words("titles_strong") | words("titles_weak") | words("person_before")
 _SAYS, _GOES_ON = words("person_after_strong"), words("person_after")
 _TITLES = words("titles_strong")
 _WORDS, _PAIRS, _ENDS = words("not_person"), words("not_given"), words("word_ends")
+_RUNS_ON = _WORDS | _PAIRS | frozenset(["成为", "见到", "负有", "进得", "为何", "将军", "生前"])
 _FORMS = frozenset(["先生", "女士", "小姐", "总理", "主席", "书记", "老师", "教授", "同志", "医生"])
 _TRANSLITERATION = frozenset(
     "阿埃艾奥巴贝比波伯布查茨达德迪蒂尔厄恩夫弗戈格哈赫基加杰卡凯科克肯库拉莱兰朗勒雷里利林隆卢鲁路伦罗洛马"
@@ -220,6 +221,8 @@ def names(text: str) -> Iterator[tuple[int, int]]:
             end = start + len(surname) + size
             right = _after(text, end)
             total = form + left + right + _foreign(text, start, end)
+            if size == 2 and text[end - 1 : end + 1] in _RUNS_ON:
+                total -= 1.5  # 陈凯|顺利, not 陈凯顺|利
             if right > 2 and left == _INSIDE:
                 total += 0.7
             if text[start - 1 : start] in _OPENING and text[end : end + 1] in _CLOSING:
