@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
 import shutil
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tiny
 from hanspan.bundle import bundle
@@ -282,3 +286,37 @@ def test_hostile_bundles_are_refused_in_one_line(what: str, tmp_path: Path) -> N
         Extractor.from_pretrained(folder)
     assert "expected" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def _places(value: object, path: tuple = ()) -> list[tuple]:
+    """Paths of all keys and items of a JSON value, of long lists and objects the first few."""
+    inner = list(value.items()) if isinstance(value, dict) else (
+        list(enumerate(value)) if isinstance(value, list) else [])  # fmt: skip
+    found = [(*path, key) for key, _ in inner[:8]]
+    return found + [deep for key, item in inner[:8] for deep in _places(item, (*path, key))]
+
+
+ODD = [None, True, -1, 0, 2**70, 1e308, "", "x", "[UNK]", [], {}, [1], {"a": 1}, "\x00" * 5]
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data())
+def test_with_anything_changed_it_is_read_or_refused(data: st.DataObject) -> None:
+    """No traceback of a library, and no panic of one, whatever the two JSON files say."""
+    name = data.draw(st.sampled_from(["tokenizer.json", "hanspan.json"]))
+    with tempfile.TemporaryDirectory() as base:
+        folder = Path(base) / "bundle"
+        shutil.copytree(tiny.bundle_folder(), folder)
+        row = json.loads((folder / name).read_text("utf-8"))
+        path = data.draw(st.sampled_from(_places(row)))
+        inside = row
+        for key in path[:-1]:
+            inside = inside[key]
+        if data.draw(st.booleans()):
+            inside[path[-1]] = data.draw(st.sampled_from(ODD))
+        else:
+            del inside[path[-1]]
+        (folder / name).write_text(json.dumps(row), "utf-8")
+        with contextlib.suppress(HanspanError):
+            doc = Extractor.from_pretrained(folder)("甲丙戊在，子卯[SEP] 😀\n木木木" * 3)
+            assert all(span.end <= len(doc.text) for span in doc.spans)

@@ -60,7 +60,13 @@ def onnx_forward(path: Path, meta: ModelMeta, threads: int | None = None) -> For
         own = os.getpid()
         if own not in sessions:  # forked: the parent's threads are not here
             sessions[own] = _session(path, threads)
-        tags, topics = sessions[own].run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
+        try:
+            tags, topics = sessions[own].run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
+        except Exception as err:  # such as a token that the graph's vocabulary lacks
+            raise HanspanError(
+                f"{path}: the graph fails ({str(err).splitlines()[0]:.120}); expected one that "
+                f"fits tokenizer.json and max_length; make the bundle again: hanspan bundle RUN DIR"
+            ) from None
         return np.asarray(tags), np.asarray(topics)
 
     return forward

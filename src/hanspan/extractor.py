@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class Extractor:
         else:
             forward = torch_forward(folder, device)
             most = _GPU_TOKENS if (device or "").startswith("cuda") or _gpu_in_use() else most
-        encoder = TextEncoder.from_folder(folder)
+        encoder = _encoder(folder)
         return cls(encoder, forward, meta, backend=backend, rules=rules, most_tokens=most)
 
     def __enter__(self) -> Extractor:
@@ -277,6 +278,19 @@ def _loudest(votes: Document) -> str | None:
     for vote in votes.meta.get("topic_votes", ()):
         weights[vote["label"]] = weights.get(vote["label"], 0.0) + vote.get("score", 1.0)
     return max(weights, key=lambda topic: weights[topic]) if weights else None
+
+
+def _encoder(folder: Path) -> TextEncoder:
+    """The tokenizer; a damaged one makes its library panic, which is no Exception."""
+    try:
+        return TextEncoder.from_folder(folder)
+    except (HanspanError, KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as err:
+        raise HanspanError(
+            f"{folder / 'tokenizer.json'}: cannot be used ({type(err).__name__}); expected the "
+            f"tokenizer of a model folder"
+        ) from None
 
 
 def _closed(ids: Any, mask: Any) -> Any:

@@ -192,7 +192,8 @@ def _check_config(path: Path) -> None:
 
 def _check_tokenizer(path: Path) -> None:
     row = load_json(path)
-    kind = row.get("model", {}).get("type", "WordPiece") if isinstance(row, dict) else None
+    model = row.get("model") if isinstance(row, dict) else None
+    kind = model.get("type", "WordPiece") if isinstance(model, dict) else None
     if kind not in ("WordLevel", "WordPiece", "BPE", "Unigram"):
         raise _bad(path, f"a model of type {kind!r:.40}", "WordLevel, WordPiece, BPE or Unigram")
     for pattern in _patterns({key: value for key, value in row.items() if key != "model"}):
