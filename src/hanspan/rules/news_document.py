@@ -56,15 +56,17 @@ def post_beside(document: Document) -> Iterator[tuple[int, int]]:
 _NO_POST = frozenset(["村民", "队员", "会员", "球员", "社员", "翻译", "负责人"])
 
 
-_FAMILY = tiers("surnames")["+2"][0] + "习江温金高"
+_FAMILY = tiers("surnames")["+2"][0].translate({ord("任"): None, ord("黎"): None}) + "习江温金高"
 _ADDRESS = re.compile(
-    rf"(?:^|(?<=[^一-鿿])|(?<=[和与在向对由被请据的了是说]))[{_FAMILY}](?:总书记|主席|总理|总统|书记|部长|省长|市长|"
-    "县长|区长|镇长|局长|处长|科长|院长|校长|所长|会长|主任|教授|院士|大使|将军|司令|政委|队长|经理|董事长|委员长|律师|法官|医生)"
+    rf"(?:^|(?<=[^一-鿿])|(?<=[和与在向对由被请据的了是说]))[{_FAMILY}]"
+    "(?:总书记|主席|总理|总统|书记|部长|省长|市长|县长|区长|镇长|局长|处长|科长|院长|校长|所长|"
+    "会长|主任|教授|院士|大使|将军|司令|政委|队长|经理|董事长|委员长|律师|法官|医生)"
 )
 
 
 @rule("family_name_and_post", labels=["TITLE"], group="titles",
-      yes=["全军指战员牢记[[习主席]]嘱托", "，[[李主任]]说"], no=["主席说", "梁晓岚主任"])  # fmt: skip
+      yes=["全军指战员牢记[[习主席]]嘱托", "，[[李主任]]说"],
+      no=["主席说", "梁晓岚主任"])  # fmt: skip
 def family_name_and_post(document: Document) -> Iterator[tuple[int, int]]:
     """A family name with a post is one TITLE (习主席)."""
     text = document.text
