@@ -160,13 +160,12 @@ def test_date(year: int, month: int, day: int, part: str, wide: bool) -> None:
     assert only(f"{inner}，", inner, "TIME")
 
 
-_PIECES = st.sampled_from(
-    """第 一 二 十 3 15 2023 ． . 年 月 日 时 万 亿 元 美元 % 家 个 届 期 大 半 上 数 几 多
+_WORDS = """第 一 二 十 3 15 2023 ． . 年 月 日 时 万 亿 元 美元 % 家 个 届 期 大 半 上 数 几 多
     至 - — 、 ， 。 “ ” 《 》 （ ） · 习 主席 王 李 林 达 斯 尔 克 普京 总统 记者 表示 说
     中 美 日 韩 访 华 抵 京 北京 市 县 区 省 委 政府 公安 局 厅 法院 公司 有限公司 集团
     大学 学院 协会 银行 股份 队 中心 (600000) 产业 金融 发展 实施 行动 计划 会议 论坛
-    峰会 以下简称 号 航母""".split()
-)
+    峰会 以下简称 号 航母"""
+_PIECES = st.sampled_from(_WORDS.split())
 
 
 @settings(max_examples=400, deadline=None)

@@ -235,7 +235,7 @@ _SHARES = re.compile(
     r"(?:涨|跌|领涨|领跌|跟涨|跟跌|封板|走强|走低|走高|大涨|大跌|拉升|飘红|上涨|下跌))"
 )
 _MOVES = re.compile(
-    "(?:涨幅|跌幅|涨停|跌停|领涨|领跌|跟涨|跟跌|居前|封板|走强|走低|[涨跌]超|[涨跌]近|[涨跌]逾|拉升)"
+    "涨幅|跌幅|涨停|跌停|领涨|领跌|跟涨|跟跌|居前|封板|走强|走低|[涨跌]超|[涨跌]近|[涨跌]逾|拉升"
 )
 _NO_SHARES = re.compile("板块|概念|题材|方向|指数|行业|赛道|期货|主力合约|品种")
 _NO_SHARE = ("省", "市", "区", "县", "板块", "行业", "产业", "概念", "指数", "价格", "主力", "业")
@@ -244,10 +244,12 @@ _SECTORS = words("industries") | {"数字货币", "网络安全", "旅游酒店"
 
 @rule("share_list", labels=["COM"], group="names", weight=0.8,
       yes=["[[安记食品]]、[[千味央厨]]、[[立高食品]]等跌幅居前。"],
-      no=["北京市、上海市、天津市等上涨。", "数字货币、网络安全、旅游酒店等跌幅居前。"])  # fmt: skip
+      no=["北京市、上海市、天津市等上涨。", "数字货币、网络安全、区块链等跌幅居前。"])  # fmt: skip
 def share_list(document: Document) -> Iterator[tuple[int, int]]:
     """Lists of share names before words for a rise or fall."""
     text = document.text
+    if not _MOVES.search(text):
+        return
     for match in _SHARES.finditer(text):
         at, end = match.span()
         if not _MOVES.search(text, end, end + 8) or _NO_SHARES.search(text, end, end + 8):
