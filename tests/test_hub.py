@@ -88,9 +88,9 @@ print([(s.start, s.end, s.label) for s in doc.spans], doc.labels["topic"])
     assert len(repo.commits) == 2  # the empty one that makes it, and ours
     assert repo.private
     assert TOKEN not in done.stdout + done.stderr
-    # The ONNX backend does not fetch the torch weights.
+    # The int8 graph alone is fetched, neither fp32 nor the torch weights.
     assert hub.count(r"GET /.*/resolve/.*model_int8\.onnx") == 1
-    assert hub.count(r"GET /.*/resolve/.*\.safetensors") == 0
+    assert hub.count(r"GET /.*/resolve/.*(\.safetensors|model\.onnx)") == 0
 
 
 def test_the_repository_becomes_the_folder(hub: FakeHub, changed: Path, tmp_path: Path) -> None:
@@ -154,11 +154,11 @@ def test_what_is_no_bundle_is_refused_both_ways(hub: FakeHub, tmp_path: Path) ->
     push(hub)
     tree = dict(hub.repo(NAME).tree)
     tree["config.json"] = b'{"auto_map": {"AutoModel": "x.Y"}}'
-    tree["pytorch_model.bin"] = b"pickle"
+    tree |= {"pytorch_model.bin": b"pickle", "runs/x.json": b"{}", "evil.py": b"boom"}
     hub.repo(NAME).add("main", tree, "hostile")
     with pytest.raises(HanspanError, match="auto_map"):
         pull(hub, tmp_path / "cache")
-    assert hub.count("resolve/.*pytorch_model.bin") == 0
+    assert hub.count(r"resolve/.*(pytorch_model\.bin|x\.json|evil\.py)") == 0
 
 
 @pytest.mark.parametrize(

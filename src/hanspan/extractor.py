@@ -93,7 +93,7 @@ class Extractor:
                 f"backend {backend!r}, precision {precision!r}: expected auto, onnx or torch, "
                 f"and auto, int8 or fp32"
             )
-        folder = find_model(model, backend=backend, revision=revision)
+        folder = find_model(model, backend=backend, revision=revision, precision=precision)
         meta = check_folder(folder, links_into=hub_blobs(folder))
         graph = onnx_file(folder, precision)
         if backend == "auto":

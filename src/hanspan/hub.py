@@ -33,10 +33,14 @@ _WHAT = {
     429: "the Hub asks for fewer requests; try again in some minutes",
 }
 
-ONNX_FILES = ("hanspan.json", "config.json", "tokenizer*.json", "onnx/*.onnx")
-"""Patterns of the files that the ONNX backend needs."""
-BUNDLE_FILES = (*ONNX_FILES, "*.json", "*.safetensors", "vocab.txt", "README.md", "topic/*")
-"""Patterns of all files of a bundle that are fetched; whatever else lies there is left."""
+_HEADS = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+          "added_tokens.json", "vocab.txt", "model.safetensors")  # fmt: skip
+INT8_FILES = ("hanspan.json", "config.json", "tokenizer.json", "onnx/model_int8.onnx")
+"""What the ONNX backend needs where the int8 graph is packed."""
+FP32_FILES = (*INT8_FILES[:-1], "onnx/model.onnx")
+BUNDLE_FILES = ("hanspan.json", "README.md", "report.json", *INT8_FILES[-1:], *FP32_FILES[-1:],
+                *_HEADS, *(f"topic/{name}" for name in _HEADS))  # fmt: skip
+"""All files of a bundle that are fetched; whatever else lies in the repository is left there."""
 
 
 def is_id(name: str) -> bool:
@@ -285,7 +289,7 @@ def pull(
     Args:
         repo_id: ``owner/name``.
         revision: branch, tag or commit; a commit pins the bundle for good.
-        only: patterns of the files that are needed, such as :data:`ONNX_FILES`.
+        only: names of the files that are needed, such as :data:`INT8_FILES`.
         cache_dir: another cache than the Hub's own.
 
     Returns:

@@ -24,9 +24,15 @@ def embedded() -> Path:
 
 
 def find_model(
-    model: str | os.PathLike[str] | None, *, backend: str = "auto", revision: str | None = None
+    model: str | os.PathLike[str] | None,
+    *,
+    backend: str = "auto",
+    revision: str | None = None,
+    precision: str = "auto",
 ) -> Path:
     """The folder of a model: a path, a name on the Hub, or None for the embedded one.
+
+    From the Hub only what the backend and precision need is fetched.
 
     Raises:
         HanspanError: if there is no such model, or what is there is refused.
@@ -45,10 +51,15 @@ def find_model(
         raise HanspanError(
             f"{name}: no such folder; expected a bundle or model folder, or owner/name on the Hub"
         )
-    if backend == "torch":
-        return hub.pull(name, revision)
-    found = hub.pull(name, revision, only=hub.ONNX_FILES)
-    return found if (found / "onnx").is_dir() else hub.pull(name, revision)
+    if backend != "torch":
+        wanted = {"int8": [hub.INT8_FILES], "fp32": [hub.FP32_FILES]}.get(
+            precision, [hub.INT8_FILES, hub.FP32_FILES]
+        )
+        for only in wanted:
+            found = hub.pull(name, revision, only=only)
+            if (found / only[-1]).is_file():
+                return found
+    return hub.pull(name, revision)
 
 
 def hub_blobs(folder: Path) -> Path | None:

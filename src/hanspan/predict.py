@@ -95,7 +95,7 @@ def predict(
     if uncertain is not None and uncertain < 1:
         raise HanspanError(f"uncertain={uncertain}: expected how many texts to write, 1 or more")
     kind, write = form_of(output, form), writer_for(output, form)
-    folder = find_model(model, backend=backend, revision=revision)
+    folder = find_model(model, backend=backend, revision=revision, precision=precision)
     extract = Extractor.from_pretrained(folder, backend, precision=precision, rules=apply_rules)
     options: dict[str, Any] = {"labels": labels, "thresholds": thresholds}
     options |= {"rules": rules, "values": values}
