@@ -96,6 +96,10 @@ _GENERIC = re.compile(
 )
 
 
+_ALSO_NAMES = frozenset(
+    ["投资", "发展", "建设", "合作", "保护", "组织", "海外", "国内", "境外", "国有", "联合"]
+)
+_COUNTED = re.compile("[0-9一二三四五六七八九十几]+家")
 _TROOPS = frozenset(
     ["部队", "军队", "舰队", "大队", "支队", "排队", "车队", "团队", "列队", "连队"]
 )
@@ -140,9 +144,19 @@ def _kept(text: str, at: int) -> bool:
     return bool(around and around.start() <= at < around.end())
 
 
+def _place_at(text: str, start: int, end: int) -> int:
+    """Where a place begins in the first characters from ``start``; -1 for nowhere."""
+    for at in range(start, min(start + 5, end)):
+        if any(text[at : at + size] in _PLACES for size in (5, 4, 3, 2)):
+            return at
+    return -1
+
+
 def _begin(text: str, start: int, head: int) -> tuple[int, bool]:
     """Left edge after verbs, posts and numbers, at a place where one stands; whether it is one."""
     for match in _VERBS.finditer(text, start, head):
+        if match[0] in _ALSO_NAMES and _place_at(text, start, match.start()) >= 0:
+            break  # 上海赢东|投资|管理有限公司
         start = match.end()
     while start < head and text[start] in "超称获诉经并赴该原现前拟曝":
         start += 1
@@ -178,7 +192,9 @@ def _spans(document: Document) -> Iterator[tuple[int, int, str]]:
         if word == "中心" and (not placed or text.startswith(_VENUES, head - 2)):
             continue
         core = text[start:head]
-        if len(core) < 2 or _GENERIC.match(core) or core[0] in "0123456789年月日家省市县区）)":
+        if len(core) < 2 or core[0] in "0123456789年月日家省市县区）)":
+            continue
+        if _GENERIC.match(core) or _COUNTED.search(core):
             continue
         if not long_head and len(core) > (12 if placed or word in _SAFE else 6):
             continue

@@ -38,9 +38,12 @@ _ONE = re.compile(
     "(?:访|抵|驻|来|在|对|赴|离|侵|援|反|涉|旅|留|返|回|遏|亲|仇|助)(?P<a>华)(?!人|侨|为|润|夏|盛|裔|北|东|南|中|西|沙|尔|山|丽|语|而|灯|诞|强|文)|"
     "(?:访|抵|赴|离|驻|对|涉|在|入|飞)(?P<b>京|沪|港|澳|台|美|日|韩|俄|欧|朝|英|疆|藏|鄂|汉|穗)(?!国|洲|元|湾|本|罗|鲜|上|下|阶|元|大|门|媒|商|股|剧|口|子|前|后|常|均|内|式|化|好|丽|味|面|甲|镑|盟|语|文|雄|方|独|球|海|账|词|式|族|区|珠|企)"
     "(?=[，。、；的进访出参举召会与和开实采发表加施活务工投地时期旅留学谈打演签巡视考对关军制经贸政抗支医队居同人核演援防制威部商战外“]|$)|"
+    "(?P<d>[美俄日韩英法德印朝以乌伊叙黎土意澳泰越菲柬缅蒙匈希埃])(?=总统|总理|首相|副总统|副总理|外长|防长|财长|副外长|外相|"
+    "国防部长|外交部长|国务卿|副国务卿|国会议员|议长|驻华大使|财政部长|国家安全顾问)|"
     "(?P<c>美|俄|日|韩|英|德|法|印|朝|台|港|乌|以)(?=媒(?!体)|企|制(?=武|导|战|坦|装|系|火|反)|将(?=领|官|军|[\u4e00-\u9fff]{0,4}阵亡))"
 )
 _RELATION = re.compile("关系|两国|全面|战略|友好|双边|双方|合作|建交|贸易|经贸|元首|领导人|边境")
+_FREE = frozenset("与和对向据由被称见邀晤访是会")
 _BAD_LEFT = frozenset("欧今昨明每当同近平节假完优审唯赞壮华精最更香时生次连半")
 
 
@@ -66,7 +69,7 @@ def country_letters(document: Document) -> Iterator[tuple[int, int]]:
 
 
 @rule("country_letter", labels=["LOC"], group="place_letters", weight=0.9,
-      yes=["总统访[[华]]。", "医疗队抵[[京]]，", "[[日]]媒报道"],
+      yes=["，[[俄]]总统普京", "总统访[[华]]。", "医疗队抵[[京]]，", "[[日]]媒报道"],
       no=["来华为公司", "今日媒体"])  # fmt: skip
 def country_letter(document: Document) -> Iterator[tuple[int, int]]:
     """One character for a place after 访, 抵, 驻 ... or before 媒, 企, 制."""
@@ -75,6 +78,8 @@ def country_letter(document: Document) -> Iterator[tuple[int, int]]:
         group = match.lastgroup or "a"
         start, end = match.span(group)
         if group == "c" and start and text[start - 1] in _BAD_LEFT:
+            continue
+        if group == "d" and start and text[start - 1].isalpha() and text[start - 1] not in _FREE:
             continue
         yield start, end
 
