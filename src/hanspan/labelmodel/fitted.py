@@ -21,8 +21,9 @@ from hanspan.labelmodel.hmm import HMM
 from hanspan.labelmodel.items import Events
 from hanspan.labelmodel.resolution import SpanModel
 from hanspan.labelmodel.span_vote import SpanVote
+from hanspan.labelmodel.topic_auto import choose_topics
 from hanspan.labelmodel.topic_skene import TopicSkene
-from hanspan.labelmodel.topics import TopicModel, TopicVoter, topic_votes
+from hanspan.labelmodel.topics import TopicModel, TopicVote, TopicVoter, topic_votes
 from hanspan.labelmodel.votes import Names, count_patterns
 
 FORMAT = 1
@@ -75,15 +76,23 @@ def fit(
     Args:
         documents: with votes; read once, and at most :data:`SAMPLE` of them.
         names: labels, topics and rules.
-        method: "vote", "dawid-skene", "hmm" or "auto".
+        method: "vote", "dawid-skene", "hmm" or "auto". Classes of documents have no sequence:
+            with "hmm" they are voted.
         calibrate: also fit the curve of the probabilities on hidden rules ("auto" always does).
     """
     if method == "vote" and not calibrate:
         return Fitted(names, "vote", "asked for", SpanVote(names), TopicVoter(names), "vote")
     documents = sample(documents)
     touching = count_patterns(documents, names, touching=True)
-    curve, about, reason = Curve(), {}, "asked for"
-    topic_method = "vote" if method in ("vote", "auto") else "dawid-skene"
+    curve, reason = Curve(), "asked for"
+    about: dict[str, Any] = {}
+    bags: dict[tuple[TopicVote, ...], int] = {}
+    for document in documents:
+        said = topic_votes(document, names)
+        bags[said] = bags.get(said, 0) + 1
+    topic_method = "dawid-skene" if method == "dawid-skene" else "vote"
+    if method == "auto":
+        topic_method, about["topic_reason"] = choose_topics(bags, names)
     if method == "auto" or calibrate:
         methods = ("vote", "dawid-skene", "hmm") if method == "auto" else (method,)
         choice = choose_method(touching, names, methods)
@@ -91,15 +100,11 @@ def fit(
             method, reason = choice.method, choice.reason
         found = choice.curves[method]
         curve = found if found.evidence >= EVIDENCE else Curve()
-        about = {"agreement": dict(choice.agreement), "evidence": choice.evidence}
+        about |= {"agreement": dict(choice.agreement), "evidence": choice.evidence}
     counts = touching if method == "hmm" else count_patterns(documents, names)
     spans = make_model(method, names, counts)
     topics: TopicModel = TopicVoter(names)
     if topic_method == "dawid-skene":
-        bags: dict[tuple[Any, ...], int] = {}
-        for document in documents:
-            votes = topic_votes(document, names)
-            bags[votes] = bags.get(votes, 0) + 1
         topics = TopicSkene(names).fit(bags)
     return Fitted(names, method, reason, spans, topics, topic_method, curve, about)
 
@@ -182,7 +187,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         curve = Curve(**about["calibration"])
     except (ValueError, KeyError, TypeError, OSError) as err:
         raise HanspanError(f"{path}: damaged or no label model ({err!r})") from None
-    kept = ("agreement", "evidence", "reliability")
+    kept = ("agreement", "evidence", "reliability", "topic_reason")
     return Fitted(
         names,
         about["method"],

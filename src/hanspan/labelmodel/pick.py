@@ -12,6 +12,8 @@ from hanspan.labelmodel.resolution import Chosen, Resolution, entries, states
 from hanspan.labelmodel.votes import Names, Pattern
 
 Floats = NDArray[np.float64]
+LONE = 0.7
+"""Factor of the threshold where no other place overlaps: nobody speaks against the rule there."""
 FAINT = 0.05
 """A place of unknown or losing type whose entity probability is below this leaves no trace."""
 
@@ -31,10 +33,11 @@ def pick(
     open_to_choice = np.where(items.voted, q, 0.0)
     prob = open_to_choice.max(1, initial=0.0)
     label = open_to_choice.argmax(1) if len(items) else np.zeros(0, np.int64)
-    odds = _logit(prob) - _logit(np.array(threshold))
+    bounds = items.lattice.offsets
+    lone = np.repeat(np.diff(bounds) == 1, np.diff(bounds))
+    odds = _logit(prob) - _logit(np.where(lone, LONE * threshold, threshold))
     odds[~items.voted.any(1)] = -np.inf
     taken = items.lattice.best(odds)
-    bounds = items.lattice.offsets
     return [
         _answer(pattern, slice(bounds[i], bounds[i + 1]), items, q, label, taken, names)
         for i, pattern in enumerate(patterns)

@@ -1,7 +1,10 @@
 """Dawid-Skene for document classes: class balance estimated, silence no vote.
 
 Given the class, the number of votes on a document is Poisson, and each is drawn from the class's
-distribution over events (rule, class it voted for, strength). Rules of a group share one vote.
+distribution over events (rule, class it voted for). A vote counts as much as its score, and rules
+of a group share one vote.
+The balance is estimated last, with the rest held: estimated together, the two drift where most
+documents have little evidence.
 Same form as for spans (:mod:`hanspan.labelmodel.dawid_skene`), without overlap.
 """
 
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hanspan.labelmodel.items import STRENGTHS, Events, shares, strength_of
+from hanspan.labelmodel.items import Events, shares
 from hanspan.labelmodel.topics import TopicVote, TopicVoter
 from hanspan.labelmodel.votes import Names
 
@@ -26,8 +29,8 @@ Votes = tuple[TopicVote, ...]
 class Settings:
     """Settings of the fit; see :class:`hanspan.labelmodel.dawid_skene.Settings`."""
 
-    iterations: int = 50
-    tolerance: float = 1e-5
+    iterations: int = 10
+    """Steps for the rules, and as many for the balance of classes."""
     strength: float = 30.0
     trusted: float = 0.9
     balance: float = 20.0
@@ -51,21 +54,21 @@ class TopicSkene:
     def _rows(self, bags: Sequence[Votes]) -> tuple[Ints, Ints, Floats]:
         owner, event, weight = [], [], []
         for row, votes in enumerate(bags):
-            heard: dict[int, list[int]] = {}
+            heard: dict[int, list[tuple[int, float]]] = {}
             for topic, rule, score in votes:
-                number = self.events.add((rule, topic, strength_of(score)))
-                heard.setdefault(self.names.groups[rule], []).append(number)
-            for numbers in heard.values():
-                owner += [row] * len(numbers)
-                event += numbers
-                weight += [1.0 / len(numbers)] * len(numbers)
+                number = self.events.add((rule, topic, 0))
+                heard.setdefault(self.names.groups[rule], []).append((number, score))
+            for said in heard.values():
+                owner += [row] * len(said)
+                event += [number for number, _ in said]
+                weight += [score / len(said) for _, score in said]
         return np.array(owner, np.int64), np.array(event, np.int64), np.array(weight)
 
     def _pseudo(self, known: Sequence[tuple[int, int, int]]) -> Floats:
         classes, settings = len(self.names.topics), self.settings
         out = np.zeros((classes, len(known)))
-        for number, (_, topic, strength) in enumerate(known):
-            right = settings.trusted * STRENGTHS[strength]
+        right = settings.trusted
+        for number, (_, topic, _) in enumerate(known):
             out[:, number] = (1.0 - right) / classes
             out[topic, number] += right
         return settings.strength * out * shares(known, self.names)
@@ -85,27 +88,27 @@ class TopicSkene:
         votes: Floats = np.bincount(owner, weight, len(bags)).astype(np.float64)
         mean = float((votes * times).sum() / times.sum())
         settings = self.settings
-        for _ in range(settings.iterations):
-            mass = q[owner] * (weight * times[owner])[:, None]
-            table: Floats = np.stack(
-                [np.bincount(event, column, pseudo.shape[1]) for column in mass.T]
-            ).astype(np.float64)
+        self.prior = np.full(len(self.names.topics), -np.log(len(self.names.topics)))
+        for step in range(2 * settings.iterations):
             occupied = q.T @ times
-            self.size = (table.sum(1) + settings.strength * mean) / (occupied + settings.strength)
-            table += pseudo
-            self.total = table.sum(1)
-            self.emit = np.log(table / self.total[:, None])
-            balance = occupied + settings.balance
-            self.prior = np.log(balance / balance.sum())
+            if step < settings.iterations:  # whom to trust, all classes alike
+                mass = q[owner] * (weight * times[owner])[:, None]
+                table: Floats = np.stack(
+                    [np.bincount(event, column, pseudo.shape[1]) for column in mass.T]
+                ).astype(np.float64)
+                prior = settings.strength
+                self.size = (table.sum(1) + prior * mean) / (occupied + prior)
+                table += pseudo
+                self.total = table.sum(1) + prior  # the rest: events that were never seen
+                self.emit = np.log(table / self.total[:, None])
+            else:  # then how common each class is
+                balance = occupied + settings.balance
+                self.prior = np.log(balance / balance.sum())
             q, total = self._posterior(owner, event, weight, votes)
             objective = float((total * times).sum() + (pseudo * self.emit).sum())
             objective += settings.strength * float((mean * np.log(self.size) - self.size).sum())
-            objective += settings.balance * float(self.prior.sum())
-            self.history.append(objective)
-            if len(self.history) > 1:
-                gain = self.history[-1] - self.history[-2]
-                if gain < settings.tolerance * times.sum():
-                    break
+            objective -= settings.strength * float(np.log(self.total).sum())
+            self.history.append(objective + settings.balance * float(self.prior.sum()))
         return self
 
     def _posterior(
