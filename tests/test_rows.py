@@ -61,6 +61,7 @@ def test_long_text_is_cut_at_a_sentence_end_and_loses_nothing() -> None:
     assert len(rows) > 1
     assert sum(len(row) for row in rows) == len(long.text)
     assert len(rows[0]) == 26
+    assert sum(row.topic[0] for row in rows) == pytest.approx(1)
     assert all(len(row) <= 30 for row in rows)
 
 

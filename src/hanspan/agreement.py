@@ -91,7 +91,7 @@ def temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]
         logits.append(of_row[known])
         targets.append(dense[known] / mass[known, None])
     spoken = np.array([bool(row.topic.any()) for row in rows], bool)
-    by_topic = np.stack([row.topic for row in rows])
+    by_topic = np.stack([row.topic / max(row.topic.sum(), 1e-12) for row in rows])
     return (
         fit_temperature(np.concatenate(logits), np.concatenate(targets)),
         fit_temperature(topics[spoken], by_topic[spoken]) if by_topic.shape[1] else 1.0,

@@ -128,8 +128,10 @@ class StudentTrainer(Trainer):
         topic_loss = loss.new_zeros(())
         if topics.shape[-1]:
             target = inputs["topic_targets"]
-            weight = target.max(-1).values if settings.confidence_weight else target.sum(-1).gt(0)
-            topic_loss = weighted_mean(soft_cross_entropy(topics, target), weight.float())
+            mass = target.sum(-1)
+            weight = target.max(-1).values if settings.confidence_weight else mass
+            target = target / mass.clamp(min=1e-6)[:, None]
+            topic_loss = weighted_mean(soft_cross_entropy(topics, target), weight)
         total = loss + settings.topic_weight * topic_loss
         if not bool(torch.isfinite(total)):
             raise HanspanError(

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -46,12 +47,8 @@ def _last_linear(head: nn.Module) -> nn.Linear:
     return [m for m in head.modules() if isinstance(m, nn.Linear)][-1]
 
 
-def _auto(kind: str, source: str | Path | None, config: Any) -> Any:
-    import transformers
-
+def _auto(kind: str, source: Path, config: Any) -> Any:
     auto = getattr(transformers, kind)
-    if source is None:
-        return auto.from_config(config)
     return auto.from_pretrained(source, config=config, dtype=torch.float32, use_safetensors=True)
 
 
@@ -66,6 +63,32 @@ def quietly(work: Callable[[], T]) -> T:
         return work()
     finally:
         logging.set_verbosity(before)
+
+
+def _with_head(kind: str, source: str | Path | None, config: Any) -> Any:
+    """A stock model whose fresh layers before the logits start at 1/sqrt(inputs).
+
+    With the usual 0.02 a narrow topic head starts so quiet that it learns late.
+    """
+    auto = getattr(transformers, kind)
+    if source is None:
+        model, fresh = auto.from_config(config), None
+    else:
+        model, info = auto.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        fresh = set(info["missing_keys"])
+    last = _last_linear(model)
+    for name, module in model.named_modules():
+        inner = name.startswith(f"{model.base_model_prefix}.")
+        known = fresh is not None and f"{name}.weight" not in fresh
+        if isinstance(module, nn.Linear) and not inner and not known and module is not last:
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+    return model
 
 
 def build_model(
@@ -89,21 +112,19 @@ def build_model(
     Raises:
         HanspanError: if the encoder cannot be loaded or has no stock head classes.
     """
-    from transformers import AutoConfig
-
     tags = ModelMeta(labels, topics).tags
 
     def heads() -> JointModel:
-        base = config if source is None else AutoConfig.from_pretrained(source)
+        base = config if source is None else transformers.AutoConfig.from_pretrained(source)
         for key in _DROPOUTS if dropout is not None else ():
             if isinstance(getattr(base, key, None), (int, float)):
                 setattr(base, key, dropout)
         _fuse_gelu(base)
-        token = _auto("AutoModelForTokenClassification", source, _with_labels(base, tags))
+        token = _with_head("AutoModelForTokenClassification", source, _with_labels(base, tags))
         topic = None
         if topics:
             named = _with_labels(base, list(topics))
-            topic = _auto("AutoModelForSequenceClassification", source, named)
+            topic = _with_head("AutoModelForSequenceClassification", source, named)
         return JointModel(token, topic, len(tags))
 
     try:
@@ -238,10 +259,8 @@ def load_tokenizer(source: str | Path) -> Any:
     Raises:
         HanspanError: if there is none.
     """
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = quietly(lambda: AutoTokenizer.from_pretrained(source))
+        tokenizer = quietly(lambda: transformers.AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError, KeyError) as err:
         reason = " ".join(str(err).split())[:300]
         raise HanspanError(f"tokenizer of {str(source)!r} cannot be loaded ({reason})") from None
@@ -259,8 +278,6 @@ def load_model(folder: str | os.PathLike[str]) -> tuple[JointModel, Any, ModelMe
     Raises:
         HanspanError: if the folder is missing, incomplete, or its heads do not fit its labels.
     """
-    from transformers import AutoConfig
-
     folder = Path(folder)
     if not folder.is_dir():
         raise HanspanError(f"{folder}: no such folder; expected a model folder")
@@ -268,7 +285,7 @@ def load_model(folder: str | os.PathLike[str]) -> tuple[JointModel, Any, ModelMe
     tokenizer = load_tokenizer(folder)
 
     def heads() -> JointModel:
-        config = AutoConfig.from_pretrained(folder)
+        config = transformers.AutoConfig.from_pretrained(folder)
         _fuse_gelu(config)
         token = _auto("AutoModelForTokenClassification", folder, config)
         topic = None
@@ -276,7 +293,7 @@ def load_model(folder: str | os.PathLike[str]) -> tuple[JointModel, Any, ModelMe
             topic = _auto("AutoModelForSequenceClassification", folder, config)
         elif meta.folders == "two":
             inner = folder / "topic"
-            own = AutoConfig.from_pretrained(inner)
+            own = transformers.AutoConfig.from_pretrained(inner)
             topic = _auto("AutoModelForSequenceClassification", inner, own)
         n_tags = len(meta.tags)
         _keep_rows(token, 0, n_tags)

@@ -35,7 +35,8 @@ class Row:
         state: UNKNOWN, NEGATIVE, POSITIVE or IGNORED (n,).
         where, tag, prob: sparse tag distribution of tokens; ``where`` is sorted. The entries of a
             token may sum to less than 1, which is then the strength of the evidence.
-        topic: target (topics,); all zero where nothing is known.
+        topic: target (topics,); all zero where nothing is known. It sums to one over the windows
+            of a document, so that a long one, whose parts differ, does not outweigh the others.
         mentions: labelled spans ``(start, end, label index)`` that lie whole in the window.
     """
 
@@ -127,7 +128,9 @@ def _windows(
         breaks = np.zeros(n, bool)
         breaks[encoded.units] = [text[end - 1] in _ENDS for end in encoded.end]
     mentions = labelled_spans(targets, states)
-    for window in plan_windows(n, size, 0, breaks):
+    plan = plan_windows(n, size, 0, breaks)
+    topic = topic / np.float32(len(plan))
+    for window in plan:
         a, b = window.start, window.end
         where, tag = sparse(targets[a:b])
         yield Row(

@@ -127,7 +127,7 @@ class _Run:
             pool = self._rows(*load_pool(settings.pool, data.soft), encoder)
         self.parameters = sum(p.numel() for p in model.parameters())
         tokens = sum(len(row) for row in rows)
-        epochs = settings.epochs or int(np.clip(round(_TOKENS_WANTED / max(tokens, 1)), 3, 30))
+        epochs = settings.epochs or int(np.clip(round(_TOKENS_WANTED / max(tokens, 1)), 3, 20))
 
         models = []
         for number in range(settings.seeds):

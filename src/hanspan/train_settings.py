@@ -26,7 +26,7 @@ class TrainSettings(BaseModel):
     """Documents with hand labels, for the modes ``mixed`` and ``supervised``."""
     epochs: int | None = Field(default=None, ge=1, le=1000)
     """Passes over the text; when left out, chosen so that about a million tokens are seen, at
-    least 3 and at most 30 passes."""
+    least 3 and at most 20 passes."""
     lr: float | None = Field(default=None, gt=0, le=1)
     """Peak learning rate; when left out, chosen by the encoder: 1e-3 for random weights and up
     to a width of 320, 3e-4 up to 512, 5e-5 above."""
