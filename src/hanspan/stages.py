@@ -22,7 +22,7 @@ from hanspan.run import Progress, Stage, commit_of, versions
 
 RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
 """The three systems of a run's score table."""
-_INFERENCE = ("extractor", "backends", "merge", "encode", "decode", "meta")
+_INFERENCE = ("extractor", "chunks", "backends", "merge", "encode", "decode", "meta")
 
 
 def _facts(summary: Any) -> dict[str, Any]:
@@ -328,7 +328,7 @@ def bundle_stage(config: Config, out: Path) -> Stage:
         )
 
     inputs = (out / "run", *([report] if config.evaluate.gold else []))
-    code = ("bundle", "card", "guard", "onnx_export", "parity", "model", *_INFERENCE)
+    code = ("bundle", "card", "guard", "onnx_export", "origin", "parity", "model", *_INFERENCE)
     return Stage("bundle", inputs, (output,), {"onnx": config.bundle.onnx}, code, work)
 
 
