@@ -105,13 +105,13 @@ def from_tags(places: list[tuple[int, int]], tags: list[str], count: int) -> lis
 
 
 def snorkel_fit(table: np.ndarray, classes: int) -> np.ndarray:
-    """Class probabilities of snorkel's label model."""
+    """Class probabilities of snorkel's label model, with its own default of 100 epochs."""
     import torch
     from snorkel.labeling.model import LabelModel
 
     torch.set_num_threads(1)
     model = LabelModel(cardinality=classes, verbose=False)
-    model.fit(table.astype(int), n_epochs=500, seed=0, progress_bar=False)
+    model.fit(table.astype(int), seed=0, progress_bar=False)
     return model.predict_proba(table.astype(int))
 
 

@@ -168,7 +168,7 @@ def real_sets(
     for name in ("news dev", "MSRA dev", "MSRA train part", "CLUENER dev", "DSNER news"):
         if quick and name in ("MSRA train part", "DSNER news"):
             continue
-        gold, mapping = gold_documents(name, 4000)
+        gold, mapping = gold_documents(name, 2000)
         documents, meta = votes(gold)
         yield BenchSet(f"{name}, {kind}", documents, meta, gold, mapping)
 

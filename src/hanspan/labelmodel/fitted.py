@@ -24,13 +24,16 @@ from hanspan.labelmodel.span_vote import SpanVote
 from hanspan.labelmodel.topic_auto import choose_topics
 from hanspan.labelmodel.topic_skene import TopicSkene
 from hanspan.labelmodel.topics import TopicModel, TopicVote, TopicVoter, topic_votes
-from hanspan.labelmodel.votes import Names, count_patterns
+from hanspan.labelmodel.votes import Names, Pattern, count_patterns
 
 FORMAT = 1
 SAMPLE = 20_000
 """Documents that a model is fitted on, at most."""
 EVIDENCE = 200
 """Answers of hidden rules without which a calibration is not believed."""
+JUDGED = 0.5
+"""Answers of hidden rules for each span, likewise: where rules seldom meet, the few places where
+they do are the contested ones, and say nothing of the rest."""
 
 
 @dataclass
@@ -98,15 +101,24 @@ def fit(
         choice = choose_method(touching, names, methods)
         if method == "auto":
             method, reason = choice.method, choice.reason
-        found = choice.curves[method]
-        curve = found if found.evidence >= EVIDENCE else Curve()
+        curve = choice.curves[method]
         about |= {"agreement": dict(choice.agreement), "evidence": choice.evidence}
     counts = touching if method == "hmm" else count_patterns(documents, names)
     spans = make_model(method, names, counts)
+    if curve.evidence < EVIDENCE or curve.evidence < JUDGED * _chosen(spans, counts):
+        curve = Curve()
     topics: TopicModel = TopicVoter(names)
     if topic_method == "dawid-skene":
         topics = TopicSkene(names).fit(bags)
     return Fitted(names, method, reason, spans, topics, topic_method, curve, about)
+
+
+def _chosen(model: SpanModel, counts: Mapping[Pattern, int]) -> int:
+    """Spans of the answers."""
+    found = model.resolve(list(counts))
+    return sum(
+        len(answer.chosen) * times for answer, times in zip(found, counts.values(), strict=True)
+    )
 
 
 def npz_path(path: str | os.PathLike[str]) -> Path:
