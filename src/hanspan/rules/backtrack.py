@@ -15,6 +15,7 @@ _NOT_HAN = (
     "\x00-\u2e7f\u2fe0-\u3004\u3006\u3008-\u3020\u302a-\u3037\u303c-\u33ff\ua000-\uf8ff"
     "\ufb00-\U0001ffff\U00040000-\U0010ffff"
 )
+_PLAIN = re.compile(r"[^\\\[\]^]+")
 _WORDS = re.compile(r"\(\?:([^()\[\]{}|?*+.^$\\]{2,}(?:\|[^()\[\]{}|?*+.^$\\]+){19,})\)")
 
 
@@ -39,6 +40,9 @@ def for_re(pattern: str) -> str:
         elif char == "\\":
             out.append(two)
             i += 2
+        elif (plain := _PLAIN.match(pattern, i)) is not None:
+            out.append(plain[0])
+            i = plain.end()
         else:
             if char == "[" and not inside:
                 inside = True

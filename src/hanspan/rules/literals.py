@@ -6,6 +6,8 @@ which only means that the pattern is run on every text.
 
 from __future__ import annotations
 
+import re
+
 from hanspan.rules.atoms import (
     MARKS,
     UNBOUNDED,
@@ -31,6 +33,10 @@ _PERL: dict[str, frozenset[str]] = {
 }
 
 
+_WORD_LIST = re.compile(r"\?:([^\\()\[\]{}|?*+.^$]+(?:\|[^\\()\[\]{}|?*+.^$]+)*)\)")
+_PLAIN = re.compile(r"[^\\()\[\]{}|?*+.^$]+(?![?*+{])")
+
+
 class _Unknown(Exception):
     """Syntax that is not understood."""
 
@@ -41,6 +47,14 @@ _WORDLIKE = ("Han", "L", "N", "Lu", "Ll", "Lo", "Nd", "Latin", "Greek", "Cyrilli
 
 def _any(marks: frozenset[str] | set[str]) -> Need:
     return Need(None, None, 1, frozenset(marks))
+
+
+def _words(words: list[str]) -> Need:
+    strings = frozenset(words)
+    if len(strings) > _MAX_ATOMS:
+        return Need(None, None, max(map(len, words)), MARKS)
+    marks = frozenset().union(*map(frozenset, words)) & MARKS
+    return Need(strings, None, max(map(len, words)), marks)
 
 
 def _one(strings: frozenset[str]) -> Need:
@@ -186,6 +200,10 @@ class _Reader:
         """One character, class or group."""
         char = self.take()
         if char == "(":
+            words = _WORD_LIST.match(self.pattern, self.position)
+            if words is not None:  # a list of plain words: the whole of it at once
+                self.position = words.end()
+                return _words(words[1].split("|"))
             if self.skip("?"):
                 if self.skip("P<") or self.skip("<"):
                     self.position = self.pattern.index(">", self.position) + 1
@@ -209,6 +227,10 @@ class _Reader:
             return self.escape()
         if char in "*+?)":
             raise _Unknown
+        run = _PLAIN.match(self.pattern, self.position)
+        if run is not None:  # up to the last character, to which a repeat may belong
+            self.position = run.end()
+            return _words([char + run[0]])
         return _one(frozenset({char}))
 
     def escape(self) -> Need:
