@@ -78,7 +78,7 @@ def family_name_and_post(document: Document) -> Iterator[tuple[int, int]]:
         at = text.find("习主席", at + 3)
 
 
-@rule("longer_body", labels=["GOV", "COM", "ORG"], group="names", after="votes",
+@rule("longer_body", labels=["GOV", "COM", "ORG", "WORK"], group="names", after="votes",
       yes=["[[复旦大学国际问题研究院|ORG]]教授"], no=["复旦大学的研究院"])  # fmt: skip
 def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
     """An organisation with the department that follows it."""
@@ -89,6 +89,8 @@ def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
             continue
         if span.label == "COM" and text.endswith(_COMPANY, 0, starts.get(span.end, 0)):
             yield span.start, starts[span.end], span.label  # 国网 + 四川省电力公司
+        if span.label == "COM" and text.startswith(("App", "APP", "app"), span.end):
+            yield span.start, span.end + 3, "WORK"
         match = _TAIL.match(text, span.end)
         if match is None or any(char in _LOOSE for char in match[0]) or _ACTS.search(match[0]):
             continue
@@ -102,27 +104,31 @@ def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
 
 
 _LATIN = re.compile(r"[（(]\s?(?P<name>[A-Z][a-z]+(?:[\s·.-]+[A-Z][A-Za-z'.]+){1,3})\s?[）)]")
+_LETTERS = re.compile(r"[（(](?P<name>[A-Z][A-Za-z&+-]{1,7})(?<!SH)(?<!SZ)[）)]")
 _DIVISION = ("区", "县", "市", "镇", "乡", "州")
 _PART = re.compile("[·•・‧]\\s?([一-鿿]{2,8})$")
 _EVERYDAY = words("not_person") | words("not_given") | words("word_ends")
 
 
-@rule("part_again", labels=["PER", "LOC"], group="again", after="votes", weight=0.8,
+@rule("part_again", labels=["PER", "LOC", "GOV", "COM", "ORG"], group="again", after="votes", weight=0.8,
       yes=["马塞洛·克劳尔离职，[[克劳尔|PER]]没有回应",
-           "在柳江县采访，[[柳江|LOC]]人说", "由约翰·伯格（[[John Berg|PER]]）写"],
+           "在柳江县采访，[[柳江|LOC]]人说", "由约翰·伯格（[[John Berg|PER]]）写",
+           "国际货币基金组织（[[IMF|ORG]]）称"],
       no=["在柳江县采访，柳江县人说"])  # fmt: skip
 def part_again(document: Document) -> Iterator[tuple[int, int, str]]:
-    """The last part of a name with a dot, a division without 区 or 县, a name in Latin letters."""
+    """Parts of names: after a dot, without 区 or 县, or in Latin letters in brackets."""
     text = document.text
     parts: dict[str, str] = {}
-    ends = set()
+    ends: dict[int, str] = {}
     for span in document.spans:
         surface = text[span.start : span.end]
         if span.label == "PER":
-            ends.add(span.end)
+            ends[span.end] = "PER"
             found = _PART.search(surface)
             if found:
                 parts[found[1]] = "PER"
+        elif span.label in _BODIES:
+            ends[span.end] = span.label
         elif (
             span.label == "LOC"
             and len(surface) == 3
@@ -140,5 +146,9 @@ def part_again(document: Document) -> Iterator[tuple[int, int, str]]:
             at = text.find(name, at + len(name))
     if ends:
         for match in _LATIN.finditer(text):
-            if match.start() in ends:
+            if ends.get(match.start()) == "PER":
                 yield *match.span("name"), "PER"
+        for match in _LETTERS.finditer(text):
+            label = ends.get(match.start(), "PER")
+            if label != "PER":
+                yield *match.span("name"), label
