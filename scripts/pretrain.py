@@ -94,7 +94,7 @@ def main() -> int:
     parser.add_argument("--export", type=Path, nargs=2, metavar=("RUN", "OUT"))
     parser.add_argument("--score", type=Path, metavar="RUN")
     parser.add_argument("--picture", type=Path, nargs=2, metavar=("RUN", "PNG"))
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # overrides may follow options
 
     import torch
 

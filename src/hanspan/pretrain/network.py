@@ -37,6 +37,8 @@ def build_network(settings: NetworkSettings, seed: int) -> Any:
                 vocab_size=settings.vocab_size,
                 mask_token_id=MASK,
                 pad_token_id=PAD,
+                bos_token_id=CLS,
+                eos_token_id=SEP,
                 hidden_size=settings.hidden,
                 num_hidden_layers=settings.layers,
                 num_attention_heads=settings.heads,
