@@ -34,9 +34,8 @@ def list_rules(name: str | None) -> None:
     from rich.table import Table
 
     from hanspan.rules import load_rules, shipped
-    from hanspan.terminal import console
 
-    screen = console()
+    screen = _screen()
     if name is None:
         for each in shipped():
             loaded = load_rules(each)
@@ -58,7 +57,7 @@ def list_rules(name: str | None) -> None:
             str(len(info.yes) + len(info.no)),
             f"{Path(info.file).name}:{info.line}",
         )
-    screen.print(table, width=None if screen.is_terminal else 200)
+    screen.print(table)
     for notice in loaded.notices:
         screen.print(f"[yellow]{notice}[/yellow]")
 
@@ -124,9 +123,9 @@ def _render(what: Explanation) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from hanspan.terminal import coloured, console
+    from hanspan.terminal import coloured
 
-    screen = console()
+    screen = _screen()
     kept = {(s.start, s.end, s.label) for s in what.result.spans} if what.result else set()
     table = Table(box=None, pad_edge=False)
     for head in ("at", "span", "label", "rule", "kind", "weight", "written in", "result"):
@@ -144,8 +143,7 @@ def _render(what: Explanation) -> None:
             f"{info.file.rsplit('/', 1)[-1]}:{info.line}",
             fate,
         )
-    width = None if screen.is_terminal else 160
-    screen.print(table if what.spans else "no rule fires", width=width)
+    screen.print(table if what.spans else "no rule fires")
     for veto in what.vetoes:
         surface = what.document.text[veto.start : veto.end]
         screen.print(
@@ -208,6 +206,16 @@ def table_of_rules(
     _print(rows[: top or (20 if blame or entries else None)], truth is not None, entries or blame)
 
 
+def _screen() -> Any:
+    """As wide as the terminal; wide enough for every column in a file or pipe."""
+    from hanspan.terminal import console
+
+    screen = console()
+    if not screen.is_terminal:
+        screen.width = 200
+    return screen
+
+
 def _order(value: Any) -> Any:
     if isinstance(value, str):
         return value
@@ -246,7 +254,6 @@ def _print(rows: Iterable[Any], gold: bool, entries: bool) -> None:
     from rich.table import Table
 
     from hanspan.rules.table import show
-    from hanspan.terminal import console
 
     names = ["rule", *(["entry"] if entries else ["kind", "labels"]), "votes", "documents"]
     names += ["coverage", "overlap", "agreement", "conflict"]
@@ -257,5 +264,5 @@ def _print(rows: Iterable[Any], gold: bool, entries: bool) -> None:
         table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(show(getattr(row, name)) for name in names))
-    screen = console()
-    screen.print(table, width=None if screen.is_terminal else 200)
+    screen = _screen()
+    screen.print(table)
