@@ -27,6 +27,8 @@ PIECES: dict[str, dict[str, Any]] = {
     "trusted negatives alone": {"unknown_share": 0.0},
     "no missed-mention mask": {"mask_missed": False},
     "no guard of rare types": {"mask_guard": 1e9},
+    "no prior correction": {"correct_prior": False},
+    "soft targets": {"targets": "soft"},
     "no weight by confidence": {"confidence_weight": False},
     "no topic head": {"topic_weight": 0.0},
     "with mention replacement": {"replace_mentions": 0.3},

@@ -165,3 +165,14 @@ def test_broken_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "hanspan.json").write_text('{"format": 9}')
     with pytest.raises(HanspanError, match="format 9 found, 1 expected"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_raising_o_moves_its_logit_alone(name: str) -> None:
+    model = build_model(None, LABELS, TOPICS, CONFIGS[name]()).eval()
+    before = forward_fn(model)(*batch())
+    model.raise_o(1.5)
+    after = forward_fn(model)(*batch())
+    assert np.allclose(after[0][..., 0] - before[0][..., 0], 1.5, atol=1e-5)
+    assert close(after[0][..., 1:], before[0][..., 1:])
+    assert close(after[1], before[1])

@@ -13,6 +13,7 @@ from hanspan.rows import (
     build_rows,
     dense_targets,
     mine_mentions,
+    prior_correction,
     replace_mentions,
 )
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN, SoftLabels
@@ -182,3 +183,12 @@ def test_take_and_join_keep_rows(keep: list[bool]) -> None:
             assert np.array_equal(a, b)
         assert np.array_equal(both.topic_prob[new], soft.topic_prob[old])
     assert isinstance(both, SoftLabels)
+
+
+def test_prior_correction_by_hand() -> None:
+    row = unknown_row(111)  # 10 trusted, one with entries, one ignored: 99 unknown
+    want = np.log((10 + 99) / (10 + 0.3 * 99))
+    assert prior_correction([row], 0.3) == pytest.approx(want)
+    assert prior_correction([row], 1.0) == 0.0
+    assert prior_correction([row], 0.0) == 0.0
+    assert prior_correction(rows_of([document()]), 0.3) == 0.0  # all known

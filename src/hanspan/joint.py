@@ -64,6 +64,12 @@ class JointModel(nn.Module):
         finally:
             replay.slot.output = None
 
+    def raise_o(self, amount: float) -> None:
+        """Add ``amount`` to the logit of ``O``, in the head's bias."""
+        last = [m for m in self.token_head.modules() if isinstance(m, nn.Linear)][-1]
+        if last.bias is not None and amount:
+            last.bias.data[0] += amount
+
     @property
     def one_folder(self) -> bool:
         """Whether the two heads' weights have different names."""

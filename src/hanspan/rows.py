@@ -263,6 +263,23 @@ def dense_targets(
     return targets, weights, drawn.astype(np.float32)
 
 
+def prior_correction(rows: Sequence[Row], unknown_share: float) -> float:
+    """What to add to the logit of ``O`` because only a share of the unknown was trained as ``O``.
+
+    The log of how many times too few ``O`` the model saw (prior correction after sampling, King
+    and Zeng 2001). 0 where nothing is unknown, or where none of it was trained on.
+    """
+    trusted = unknown = 0
+    for row in rows:
+        free = np.ones(len(row), bool)
+        free[row.where] = False
+        trusted += int((free & (row.state == NEGATIVE)).sum())
+        unknown += int((free & (row.state == UNKNOWN)).sum())
+    if not unknown or not unknown_share:
+        return 0.0
+    return float(np.log((trusted + unknown) / (trusted + unknown_share * unknown)))
+
+
 class TokenBudget:
     """Batches of rows of like length, each with about the same number of tokens.
 

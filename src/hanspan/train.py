@@ -26,7 +26,7 @@ from hanspan.errors import HanspanError
 from hanspan.fit import Fitted, fit, use_bf16
 from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
-from hanspan.rows import Row, build_rows
+from hanspan.rows import Row, build_rows, prior_correction
 from hanspan.run_files import open_work, write_run
 from hanspan.selftrain import mean_probs, teacher_rows
 from hanspan.soft import SoftLabels
@@ -249,6 +249,8 @@ class _Run:
         self.fits.append(fitted)
         if choose and best.is_file():
             model.load_state_dict(load_file(best))
+        if name.startswith("student") and settings.correct_prior:
+            model.raise_o(prior_correction(rows, settings.unknown_share))
         if self.main_process:
             with whole(done) as temporary:
                 save_file(_state(model), temporary)
