@@ -110,7 +110,8 @@ _PART = re.compile("[·•・‧]\\s?([一-鿿]{2,8})$")
 _EVERYDAY = words("not_person") | words("not_given") | words("word_ends")
 
 
-@rule("part_again", labels=["PER", "LOC", "GOV", "COM", "ORG"], group="again", after="votes", weight=0.8,
+@rule("part_again", labels=["PER", "LOC", "GOV", "COM", "ORG"], group="again",
+      after="votes", weight=0.8,
       yes=["马塞洛·克劳尔离职，[[克劳尔|PER]]没有回应",
            "在柳江县采访，[[柳江|LOC]]人说", "由约翰·伯格（[[John Berg|PER]]）写",
            "国际货币基金组织（[[IMF|ORG]]）称"],

@@ -170,3 +170,18 @@ def foreign_place(document: Document) -> Iterator[tuple[int, int]]:
         strong = sum(char in _STRONG for char in name)
         if strong >= 2 and strong >= 0.6 * len(name):
             yield start, end
+
+
+_LATIN = re.compile(r"[A-Z][a-z]{2,}(?:[ ·.-]{1,2}[A-Z][A-Za-z'.]*){0,3}")
+
+
+@rule("latin_name", labels=["PER"], group="person_form", weight=0.8,
+      yes=["医院院长[[Mouzinho]]表示", "参议员[[Jim Risch]]说"],
+      no=["公司Facebook表示"])  # fmt: skip
+def latin_name(document: Document) -> Iterator[tuple[int, int]]:
+    """A name in Latin letters straight after a post."""
+    text = document.text
+    for match in _LATIN.finditer(text):
+        start = match.start() - (text[match.start() - 1 : match.start()] == " ")
+        if start > 0 and endings(_TITLES, text, start):
+            yield match.span()
