@@ -201,7 +201,7 @@ def main() -> None:
     if "HANSPAN_DATA" not in os.environ:
         sys.exit(__doc__)
     data = Path(os.environ["HANSPAN_DATA"])
-    count = 60 if args.quick else 400
+    count = 40 if args.quick else 400
     ways: dict[str, LayOut] = {"as they are": as_they_are, "greedy": greedy, "hanspan": lay_out}
     rows: list[tuple[str, list[float], str]] = []
     scores = [generated(data, count, how) for how in ways.values()]
@@ -260,7 +260,7 @@ def main() -> None:
         )
     )
     made = list(page_stock.made_pages(data, 0, count, SEED + 1))
-    for goal in (250_000, 500_000, 1_000_000):
+    for goal in (250_000, 500_000) if args.quick else (250_000, 500_000, 1_000_000):
         text, number = "", 0
         while len(text.encode()) < goal:
             text += made[number % len(made)].text + "\n\n"

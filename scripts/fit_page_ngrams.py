@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hanspan.data import open_text
 from hanspan.pages import ngrams, words
 from hanspan.text import ENDS, ends_sentence
 from page_stock import corpus, hold_out
@@ -65,6 +66,10 @@ def _training(data: Path) -> tuple[list[str], list[str]]:
                 break
     more = [text for text in corpus(data, "pd_titles_1996_2022") if hold_out(text) > 1]
     titles += dice.sample(more, 60_000)
+    more = [text for text in corpus(data, "news_titles") if hold_out(text) > 1]
+    titles += [text for text in more if 4 <= len(text) <= 36 and text[-1] not in "。，…"][:60_000]
+    with open_text(data / "unlabelled" / "thucnews_titles.txt.xz") as stream:
+        titles += [line.strip() for line in stream if 4 <= len(line) <= 36][:44_000]
     return paragraphs, titles
 
 
@@ -99,7 +104,7 @@ def _table(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
     return places, mask
 
 
-def fit_ngrams(data: Path) -> None:
+def fit_ngrams(data: Path, only: str = "") -> None:
     """Fit the three models, print how well they do on paragraphs kept apart, write them."""
     paragraphs, titles = _training(data)
     dice = random.Random(SEED)
@@ -119,14 +124,18 @@ def fit_ngrams(data: Path) -> None:
                 return line, place
 
     stored: dict[str, Any] = {}
+    if only:
+        with np.load(OUT) as old:
+            stored = dict(old)
 
     def keep(name: str, weights: np.ndarray) -> None:
         scale = float(np.quantile(np.abs(weights[weights != 0]), 0.9995)) / 127
         stored[name] = np.clip(np.round(weights / scale), -127, 127).astype(np.int8)
         stored[f"{name}_scale"] = np.float32(scale)
 
-    pairs = np.zeros((2 * PAIRS, 8), np.int32)
-    for number in range(PAIRS):
+    wanted = 0 if only and only != "join" else PAIRS
+    pairs = np.zeros((2 * wanted, 8), np.int32)
+    for number in range(wanted):
         line, place = middle()
         tail, head = line[max(0, place - 3) : place], line[place : place + 3]
         other, there = middle()
@@ -135,20 +144,22 @@ def fit_ngrams(data: Path) -> None:
             pairs[2 * number + side] = [
                 ngrams.bucket(i, gram, ngrams.JOIN_BITS) for i, gram in enumerate(grams)
             ]
-    _report("join", keep, pairs, [1, 0] * PAIRS, 1 << ngrams.JOIN_BITS, 3, 5e-4)
+    if wanted:
+        _report("join", keep, pairs, [1, 0] * PAIRS, 1 << ngrams.JOIN_BITS, 3, 5e-4)
     del pairs
 
     rows: list[list[int]] = []
     target: list[int] = []
-    for _ in range(200_000):
+    for _ in range(0 if only and only != "start" else 200_000):
         rows.append(_start(dice.choice(squashed)))
         line, place = middle()
         rows.append(_start(line[place:]))
         target += [1, 0]
-    _report("start", keep, rows, target, 1 << ngrams.START_BITS, 3, 1e-3)
+    if rows:
+        _report("start", keep, rows, target, 1 << ngrams.START_BITS, 3, 1e-3)
 
     rows, target = [], []
-    for _ in range(150_000):
+    for _ in range(0 if only and only != "title" else 250_000):
         title = ngrams.squash(dice.choice(titles))
         rows.append(_title(title))
         line, place = middle()
@@ -160,9 +171,10 @@ def fit_ngrams(data: Path) -> None:
             piece = line[:size]
         rows.append(_title(piece))
         target += [1, 0]
-    _report("title", keep, rows, target, 1 << ngrams.TITLE_BITS, 3, 1e-3)
-    common, rarity = _rarity(squashed)
-    stored["grams"], stored["rarity"] = common, rarity
+    if rows:
+        _report("title", keep, rows, target, 1 << ngrams.TITLE_BITS, 3, 1e-3)
+    if not only:
+        stored["grams"], stored["rarity"] = _rarity(squashed)
     np.savez_compressed(OUT, **stored)
     print(f"{OUT.name}: {OUT.stat().st_size // 1024} KiB")
 
@@ -213,10 +225,12 @@ def _report(
 
 def main() -> None:
     """Read the command line."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=["join", "start", "title"], default="")
+    args = parser.parse_args()
     if "HANSPAN_DATA" not in os.environ:
         sys.exit("HANSPAN_DATA is not set; expected the folder of the data")
-    fit_ngrams(Path(os.environ["HANSPAN_DATA"]))
+    fit_ngrams(Path(os.environ["HANSPAN_DATA"]), args.only)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,11 @@ class Clue:
         """Whether the block stops where no sentence does."""
         return self.ending in ("open", "comma")
 
+    @property
+    def like_a_cut(self) -> bool:
+        """Whether it is less like a title than like the first half of the text that follows."""
+        return self.open and self.title < 0.5 and self.goes_on > 1.0
+
 
 def _marks(text: str) -> tuple[str, str]:
     """Marks left open, and marks closed without being opened."""

@@ -6,7 +6,7 @@ import io
 import zipfile
 
 from hanspan.errors import HanspanError
-from hanspan.pages.reading import Source
+from hanspan.pages.source import Source
 
 
 def read_docx(name: str, data: bytes) -> Source:

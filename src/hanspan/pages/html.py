@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from hanspan.errors import HanspanError
-from hanspan.pages.reading import Source
+from hanspan.pages.source import Source
 from hanspan.text import decode
 
 _SILENT = {"script", "style", "noscript", "template", "svg", "head", "iframe", "object"}

@@ -83,6 +83,8 @@ def _title_shows(clue: Clue, clues: Sequence[Clue], sort: str) -> Features:
         found[f"{sort}:anchored later"] = 1.0
     if clue.signed:
         found[f"{sort}:after a byline"] = 1.0
+    if clue.like_a_cut:
+        found[f"{sort}:like a cut"] = 1.0
     if clue.comma:
         found[f"{sort}:comma"] = 1.0
     if clue.numbered:
@@ -124,6 +126,8 @@ def _text_features(clue: Clue, thread: Thread) -> Features:
         found["text:late dateline"] = 1.0
     if clue.signed and clue.kind == kinds.TITLE:
         found["text:after a byline"] = 1.0
+    if clue.kind == kinds.TITLE and clue.like_a_cut:
+        found["text:like a cut"] = 1.0
     return found
 
 
@@ -231,6 +235,8 @@ def _other_moves(
     if clue.kind == kinds.TITLE:
         fresh["text:title"] = max(-6.0, min(6.0, clue.title))
         fresh["text:could be title"] = 1.0
+        if clue.like_a_cut:
+            fresh["text:like a cut"] = 1.0
     yield Move(NEW), fresh
     if clue.kind == kinds.TITLE:
         yield from _title_moves(state, clue, clues)

@@ -12,7 +12,7 @@ from importlib import resources
 
 import numpy as np
 
-JOIN_BITS, START_BITS, TITLE_BITS = 20, 15, 16
+JOIN_BITS, START_BITS, TITLE_BITS = 20, 15, 17
 _PRIME = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 EDGE = "\x02"

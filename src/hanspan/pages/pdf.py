@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from hanspan.errors import HanspanError
-from hanspan.pages.reading import Source
+from hanspan.pages.source import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hanspan.errors import HanspanError
+from hanspan.pages.source import Source
 from hanspan.text import decode, looks_binary
 
 ROWS = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.zst", ".parquet")
@@ -18,25 +18,6 @@ PAGES = (".txt", ".text", ".md", ".html", ".htm", ".xhtml", ".docx", ".pdf")
 """Files that hold a page."""
 LARGEST = 64 << 20
 """Bytes; a larger page is refused (it is a corpus: one JSON object a line is read as a stream)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The text of one page.
-
-    Attributes:
-        name: where it comes from.
-        text: decoded; all ranges count in it.
-        encoding: codec, or the sort of file that it was taken out of.
-        broken: characters that could not be decoded.
-        skipped: ranges that are no part of the page's text, such as menus, with their reason.
-    """
-
-    name: str
-    text: str
-    encoding: str
-    broken: int = 0
-    skipped: tuple[tuple[int, int, str], ...] = ()
 
 
 def expand(inputs: Sequence[Path]) -> Iterator[Path]:

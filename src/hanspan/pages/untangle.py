@@ -25,7 +25,7 @@ from hanspan.pages.threads import (
 )
 from hanspan.pages.words import Bag
 
-BEAM = 24
+BEAM = 48
 _PRUNE = 16.0
 _ROLES = {
     HEAD: roles.HEADLINE,
@@ -47,9 +47,21 @@ class _Path:
 
 
 def search(
-    clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float], beam: int = BEAM
+    clues: Sequence[Clue],
+    order: Sequence[int],
+    weight: Mapping[str, float],
+    beam: int = BEAM,
+    trace: list[tuple[float, list[Move]]] | None = None,
 ) -> list[Move]:
-    """The best moves for the blocks ``order``, one after the other."""
+    """The best moves for the blocks ``order``, one after the other.
+
+    Args:
+        clues: of all blocks.
+        order: indices of those that have to be placed.
+        weight: of the features.
+        beam: how many readings are kept.
+        trace: where given, it gets score and moves of the best reading after each block.
+    """
     paths = [_Path(0.0, State(), None, None)]
     for index in order:
         clue = clues[index]
@@ -69,14 +81,18 @@ def search(
             if same not in seen:
                 seen.add(same)
                 paths.append(_Path(total, state, move, path))
-    last: _Path | None = max(
-        paths, key=lambda path: path.score + score(endings(path.state), weight)
-    )
-    found_moves: list[Move] = []
-    while last is not None and last.move is not None:
-        found_moves.append(last.move)
-        last = last.before
-    return found_moves[::-1]
+        if trace is not None:
+            trace.append((paths[0].score, _moves_of(paths[0])))
+    last = max(paths, key=lambda path: path.score + score(endings(path.state), weight))
+    return _moves_of(last)
+
+
+def _moves_of(path: _Path | None) -> list[Move]:
+    found: list[Move] = []
+    while path is not None and path.move is not None:
+        found.append(path.move)
+        path = path.before
+    return found[::-1]
 
 
 def _signature(state: State) -> tuple[int, ...]:

@@ -1,0 +1,291 @@
+"""Taking pages apart: joins, articles, furniture, and where every character went."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import page_generator as generator
+from hanspan.data import read_documents
+from hanspan.pages import documents, explain, forms, pages, read_page
+from hanspan.pages.blocks import split_blocks
+from hanspan.pages.clues import gather
+from hanspan.pages.moves import moves, rated, weights
+from hanspan.pages.moves import score as score_of
+from hanspan.pages.threads import State, step
+
+OIL = (
+    "青石镇油菜丰收",
+    "本报记者 江照临 通讯员 蒲小满",
+    "青石镇今年种了三万亩油菜，产量创下历史新高。镇长蒲大田在收割现场介绍，油菜籽卖到了邻省。",
+    "农户何满仓家的四十亩油菜全部用上了收割机，一天就收完，油菜籽当天送进合作社的油厂。",
+    "合作社的油厂今年换了新榨机，出油率比去年高出一成，油菜的副产品还能喂鱼。",
+)
+BOOKS = (
+    "市图书馆新馆开门",
+    "本报记者 尤书兰",
+    "市图书馆的新馆昨天开门，读者一早就在门口排起长队。馆长尤静说，新馆藏书有八十万册。",
+    "新馆的少儿阅览室开在二楼，图书馆请来退休教师给孩子们讲故事，读者可以预约座位。",
+    "图书馆周末的开放时间延长到晚上十点，读者借书的期限也由三十天改为四十五天。",
+)
+
+
+def stock() -> list[tuple[str, list[str]]]:
+    """Titles and paragraphs of the sample pages that ship with the package."""
+    found: list[tuple[str, list[str]]] = []
+    folder = resources.files("hanspan") / "assets" / "sample" / "pages"
+    for file in sorted(folder.iterdir(), key=lambda item: item.name):
+        for stanza in file.read_text(encoding="utf-8").split("\n\n"):
+            lines = [line for line in stanza.strip().split("\n") if line]
+            if not lines:
+                continue
+            if len(lines[0]) <= 40 and lines[0][-1] not in "。！？”":
+                found.append((lines[0], []))
+            elif found:
+                found[-1][1].extend(lines)
+    return [(title, lines) for title, lines in found if len(lines) >= 3]
+
+
+def made(count: int, seed: int, style: generator.Style | None = None):
+    """Generated pages over the invented articles."""
+    articles = stock()
+    style = style or generator.Style(stories=(2, 5))
+    for number in range(count):
+        dice = random.Random(seed * 1000 + number)
+        chosen = dice.sample(articles, dice.randint(*style.stories))
+        habit = dice.choice((0.0, 0.7, 1.0)) if style.byline else 0.0
+        dressed = [generator.dress(title, lines, dice, style, habit) for title, lines in chosen]
+        yield generator.make_page(dressed, dice.randrange(1 << 30), style)
+
+
+def score(page_list) -> generator.Score:
+    total = generator.Score()
+    for page_made in page_list:
+        page = read_page(page_made.text)
+        total.add(page_made, [[p.pieces for p in a.parts()] for a in page.articles])
+    return total
+
+
+def accounted(page) -> None:
+    """Every character is in one article or one list of dropped ranges, and texts are exact."""
+    assert sum(page.characters().values()) == len(page.source)
+    taken: Counter[int] = Counter()
+    for article in page.articles:
+        for part in article.parts():
+            assert part.text == "".join(page.source[start:end] for start, end in part.pieces)
+            for start, end in part.pieces:
+                taken.update(range(start, end))
+    for drop in page.dropped:
+        assert drop.reason
+        taken.update(range(drop.start, drop.end))
+    assert taken == Counter(range(len(page.source)))
+
+
+def paragraphs(page) -> list[list[str]]:
+    return [[part.text for part in article.paragraphs] for article in page.articles]
+
+
+def test_two_articles_one_after_the_other():
+    page = read_page("\n\n".join([*OIL, *BOOKS]) + "\n")
+    assert paragraphs(page) == [list(OIL[2:]), list(BOOKS[2:])]
+    first, second = documents(page, "page")
+    assert (first.id, first.meta["title"]) == ("page-a1", OIL[0])
+    assert first.meta["reporters"] == ["江照临"]
+    assert first.meta["correspondents"] == ["蒲小满"]
+    assert second.meta["byline"] == BOOKS[1]
+    for document in (first, second):
+        for part in document.meta["paragraphs"]:
+            raw = "".join(page.source[start:end] for start, end in part["raw"])
+            assert document.text[part["start"] : part["end"]] == raw
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        OIL[2].index("高。镇长"),  # inside a word
+        OIL[2].index("万亩"),  # inside a number with its measure
+        OIL[2].index("大田"),  # inside a name
+        OIL[2].index("镇长蒲大田在") + 6,
+    ],
+)
+def test_a_cut_paragraph_is_joined_over_another_article(place):
+    lines = [*OIL[:2], OIL[2][:place], *BOOKS, OIL[2][place:], *OIL[3:]]
+    page = read_page("\n\n".join(lines) + "\n")
+    assert paragraphs(page) == [list(OIL[2:]), list(BOOKS[2:])]
+    (join,) = page.layout.joins
+    assert page.blocks[join.first].text == OIL[2][:place]
+    assert 0 < join.score <= 1
+
+
+def test_cut_inside_a_quotation_and_cut_twice():
+    quoted = (
+        "镇长蒲大田说：“油菜是青石镇的招牌，去年油菜花开的时候来了十万游客，今年还要再办油菜花节。”"
+    )
+    first, second = quoted.index("招牌") + 1, quoted.index("十万游客") + 3
+    lines = [
+        *OIL[:3], quoted[:first], *BOOKS[:3], quoted[first:second], *BOOKS[3:], quoted[second:],
+        *OIL[3:],
+    ]  # fmt: skip
+    page = read_page("\n\n".join(lines) + "\n")
+    assert paragraphs(page) == [[OIL[2], quoted, *OIL[3:]], list(BOOKS[2:])]
+    assert len(page.layout.joins) == 2
+
+
+def test_headline_below_the_beginning_of_its_text():
+    cut = OIL[3].index("收割机") + 2
+    lines = [*OIL[2:3], OIL[3][:cut], *BOOKS, *OIL[:2], OIL[3][cut:], *OIL[4:]]
+    page = read_page("\n\n".join(lines) + "\n")
+    assert paragraphs(page) == [list(OIL[2:]), list(BOOKS[2:])]
+    assert [" ".join(p.text for p in a.title) for a in page.articles] == [OIL[0], BOOKS[0]]
+
+
+def test_caption_inside_a_cut_paragraph_is_taken_out():
+    caption = "图为青石镇的农户在油菜田里开收割机。何满仓 摄"
+    cut = OIL[3].index("收完")
+    page = read_page(
+        "\n\n".join([*OIL[:3], OIL[3][:cut], caption, OIL[3][cut:], OIL[4], *BOOKS]) + "\n"
+    )
+    assert paragraphs(page)[0] == list(OIL[2:])
+    assert [part.text for part in page.articles[0].captions] == [caption]
+    glued = read_page("\n\n".join([*OIL[:3], OIL[3] + caption + OIL[4], *BOOKS]) + "\n")
+    assert [part.text for part in glued.articles[0].captions] == [caption]
+    accounted(glued)
+
+
+def test_furniture_is_dropped_with_its_reason():
+    lines = ["2024年5月17日 星期五", "第6版", *OIL, "责任编辑：尤静 版式：何满仓"]
+    page = read_page("\n\n".join(lines) + "\n")
+    assert paragraphs(page) == [list(OIL[2:])]
+    reasons = {page.source[d.start : d.end]: d.reason for d in page.dropped}
+    assert reasons[lines[0]] == "date line"
+    assert reasons[lines[1]] == "page mark"
+    assert reasons[lines[-1]] == "editors"
+    accounted(page)
+
+
+def test_generated_pages():
+    pages_made = list(made(40, 3))
+    total = score(pages_made)
+    assert total.cuts > 60
+    # the sample's paragraphs are so short that half of the cuts look like titles;
+    # scripts/bench_pages.py measures pages of real length
+    assert total.right / total.characters >= 0.90
+    assert total.rejoined / total.cuts >= 0.75
+    assert total.false / total.joins <= 0.17
+    for page_made in pages_made[:10]:
+        accounted(read_page(page_made.text))
+
+
+def test_a_clean_article_is_left_as_it_is():
+    alone = generator.Style(
+        stories=(1, 1), cut=0, columns=(1, 1), late_headline=0, banner=0, furniture=0, slips=0
+    )
+    total = score(made(40, 4, alone))
+    assert total.right / total.characters >= 0.995
+    assert total.whole / total.paragraphs >= 0.995
+
+
+def test_remembered_scores_are_the_scores_of_the_features():
+    (page_made,) = made(1, 6)
+    clues = gather(split_blocks(page_made.text))
+    state = State()
+    for clue in clues:
+        if clue.kind not in ("body", "title"):
+            continue
+        slow = {move: score_of(found, weights()) for move, found in moves(state, clue, clues)}
+        for _ in range(2):  # the second time from memory
+            fast = dict(rated(state, clue, clues, weights()))
+            assert fast == pytest.approx(slow)
+        state = step(state, clue, max(slow, key=lambda move: slow[move]))
+
+
+def test_the_same_page_gives_the_same_articles():
+    (page_made,) = made(1, 5)
+    assert read_page(page_made.text).layout == read_page(page_made.text).layout
+
+
+LINES = st.sampled_from(
+    [
+        *OIL, *BOOKS, "", "　　", "短标题", "——一个副题", "本报记者 尤静", "图为湖边。尤静 摄",
+        "第6版", "没有句号的一段话跑到了另一", "\u00ad软\u200b连\ufeff字符",
+        "\f", "3|4|5", "。", "”",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LINES, max_size=12), st.sampled_from(["\n", "\n\n", "\r\n", "\u2028"]))
+def test_no_character_is_lost(lines, between):
+    accounted(read_page(between.join(lines)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(codec="utf-8"), max_size=80))
+def test_no_character_of_any_text_is_lost(text):
+    accounted(read_page(text))
+
+
+def test_blocks_are_in_order_and_apart():
+    blocks = split_blocks("\n\n".join([*OIL, *BOOKS]))
+    places = [piece for block in blocks for piece in block.pieces]
+    assert places == sorted(places)
+    assert [block.index for block in blocks] == list(range(len(blocks)))
+
+
+@pytest.mark.parametrize(
+    ("line", "reporters", "photographers"),
+    [
+        ("本报记者 江照临", ["江照临"], []),
+        ("□本报记者 尤静 实习生 何满仓", ["尤静", "何满仓"], []),
+        ("新华社记者尤静、江照临", ["尤静", "江照临"], []),
+        ("记者 尤 静 摄影 何满仓", ["尤静"], ["何满仓"]),
+    ],
+)
+def test_bylines(line, reporters, photographers):
+    found = forms.byline(line)
+    assert found is not None
+    assert list(found.reporters) == reporters
+    assert list(found.photographers) == photographers
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "记者日前来到青石镇的油菜田里采访",
+        "青石镇油菜丰收",
+        "记者获悉，油菜丰收。",
+        "通讯员队伍建设",
+    ],
+)
+def test_no_bylines(line):
+    assert forms.byline(line) is None
+
+
+def test_the_stage_writes_documents_and_what_was_dropped(tmp_path: Path):
+    source = tmp_path / "page.txt"
+    source.write_text("\n\n".join(["第6版", *OIL, *BOOKS]) + "\n", encoding="utf-8")
+    output, picture = tmp_path / "out.jsonl", tmp_path / "page.html"
+    summary = pages([source], output, explain=picture)
+    found = list(read_documents(output))
+    assert [document.text for document in found] == ["\n".join(OIL[2:]), "\n".join(BOOKS[2:])]
+    assert (summary.files, summary.documents, summary.joins) == (1, 2, 0)
+    listed = Path(f"{output}.dropped.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in listed.splitlines()]
+    mark = {"source": "page.txt", "start": 0, "end": 3, "reason": "page mark", "text": "第6版"}
+    assert mark in rows
+    shown = picture.read_text("utf-8")
+    assert OIL[2] in shown
+    assert "http" not in shown
+
+
+def test_picture_escapes_what_it_shows():
+    shown = explain(read_page("<script>坏</script>今天青石镇的油菜丰收，农户都很高兴。\n"), "a<b")
+    assert "<script>坏" not in shown
+    assert "a&lt;b" in shown
