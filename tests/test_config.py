@@ -46,7 +46,9 @@ def test_all_mistakes_at_once_with_line_and_nearest_key(tmp_path: Path) -> None:
     assert any("c.yaml:9: label.wrokers: no such key; did you mean 'workers'?" in s for s in said)
     assert any("c.yaml:11: aggregate.method" in s and "'votes'" in s for s in said)
     assert any("c.yaml:12: seed" in s for s in said)
-    assert any(s.startswith("command line: evaluate.glod: no such key; did you mean 'gold'") for s in said)
+    assert any(
+        s.startswith("command line: evaluate.glod: no such key; did you mean 'gold'") for s in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_all_mistakes_at_once_with_line_and_nearest_key(tmp_path: Path) -> None:
     ],
 )
 def test_broken_files_are_named(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(ConfigError, match="c.yaml") as caught:
+    with pytest.raises(ConfigError, match=r"c\.yaml") as caught:
         load(tmp_path, text)
     assert says in str(caught.value)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hanspan.data import Document
 from hanspan.rules import RuleInfo, load_rules, shipped
-from hanspan.rules.examples import Failure, check_examples, marked
+from hanspan.rules.examples import Failure, check_examples
+from hanspan.rules.marks import marked
 
 RULES = """\
 labels: [PER, ORG, LOC]

@@ -5,6 +5,7 @@ pytest tests/test_scripts.py
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -26,7 +27,10 @@ def test_every_dependency_is_pinned() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    wanted = [
+        *project["dependencies"],
+        *itertools.chain(*project["optional-dependencies"].values()),
+    ]
     pins = (ROOT / "scripts" / "constraints.txt").read_text("utf-8").lower().replace("_", "-")
     pinned = set(re.findall(r"^([a-z0-9.-]+)==", pins, re.M))
     names = {re.split(r"[\[<>=!~;@ ]", item)[0].lower().replace("_", "-") for item in wanted}

@@ -55,7 +55,7 @@ def test_all_stages_and_the_summary(made: tuple[Path, Result]) -> None:
                  "report.json", "report.html", "bundle/README.md", "bundle/onnx/model.onnx",
                  "predictions.jsonl", "config.yaml", "run.log"):  # fmt: skip
         assert (out / name).exists(), name
-    assert not [p.name for p in out.iterdir() if p.name.startswith(".") and p.name != ".hanspan.json"]
+    assert [p.name for p in out.iterdir() if p.name.startswith(".")] == [".hanspan.json"]
     for words in ("rules alone", "label model", "student", "report.html", "next", "example"):
         assert words in shown.output, words
     report = json.loads((out / "report.json").read_text("utf-8"))

@@ -151,8 +151,14 @@ def _explain_page(source: Path, output: Path) -> None:
 @click.option("--rules", default="news", show_default=True, help="A shipped set or a YAML file.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True)
+@click.option("--fresh", is_flag=True, help="Apply every rule again, changed or not.")
 def label(
-    source: Path, output: Path, rules: str, workers: int, on_error: Literal["stop", "skip"]
+    source: Path,
+    output: Path,
+    rules: str,
+    workers: int,
+    on_error: Literal["stop", "skip"],
+    fresh: bool,
 ) -> None:
     """Apply rules; write every vote.
 
@@ -165,7 +171,15 @@ def label(
     from hanspan.weak import label as work
 
     with progress_bar("label") as progress:
-        summary = work(source, output, rules, workers=workers, on_error=on_error, progress=progress)
+        summary = work(
+            source,
+            output,
+            rules,
+            workers=workers,
+            on_error=on_error,
+            fresh=fresh,
+            progress=progress,
+        )
     say(summary, output, f"hanspan aggregate {output} train.jsonl")
 
 
@@ -273,6 +287,7 @@ def bundle(run_dir: Path, output: Path, onnx: bool) -> None:
     from hanspan.cli_run import say
 
     say(work(run_dir, output, onnx=onnx), output, f"hanspan push {output} OWNER/NAME")
+
 
 if __name__ == "__main__":
     main()

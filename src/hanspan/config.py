@@ -197,7 +197,7 @@ def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Lines]:
         problem = getattr(err, "problem", None) or str(err).splitlines()[0]
         raise ConfigError(f"{name}{line}: not YAML: {problem}") from None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: found {type(data).__name__}, expected a mapping of sections")
     return data, lines

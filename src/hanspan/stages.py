@@ -126,10 +126,10 @@ def _without(
 
 def label_stage(config: Config, out: Path) -> Stage:
     """Rules to votes: ``weak.jsonl`` and ``weak.rules.json``."""
+    from hanspan.rules import load_rules
     from hanspan.weak import label, rules_path
 
     source, output = out / "documents.jsonl", out / "weak.jsonl"
-    rules = Path(config.label.rules)
 
     def work(progress: Progress) -> Mapping[str, Any]:
         return _facts(
@@ -143,10 +143,11 @@ def label_stage(config: Config, out: Path) -> Stage:
             )
         )
 
-    inputs = (source, *([rules] if rules.is_file() else []))
-    settings = {"rules": config.label.rules, "on_error": config.label.on_error}
+    # The version covers every file that the set is made of; code of the user's own has none.
+    version = load_rules(config.label.rules).version
+    settings = {"rules": config.label.rules, "version": version, "on_error": config.label.on_error}
     outputs = (output, rules_path(output))
-    return Stage("label", inputs, outputs, settings, ("rules", "weak", "data"), work)
+    return Stage("label", (source,), outputs, settings, ("rules", "weak", "data"), work)
 
 
 def aggregate_stage(config: Config, out: Path) -> Stage:

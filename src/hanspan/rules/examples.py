@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hanspan.data import Document
 from hanspan.errors import HanspanError
 from hanspan.rules.contract import RuleInfo
+from hanspan.rules.marks import marked
 from hanspan.rules.ruleset import RuleSet
-
-_MARK = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,6 @@ class Failure:
         found = "、".join(self.found) or "nothing"
         expected = "、".join(self.expected) or "nothing"
         return f"{self.info.where}: {self.example}: found {found}, expected {expected}"
-
-
-def marked(example: str) -> tuple[str, list[tuple[int, int, str]]]:
-    """Text and spans of an example such as ``投资[[3亿元]]`` or ``投资[[3亿元|MONEY]]``."""
-    text, spans, last = "", [], 0
-    for match in _MARK.finditer(example):
-        text += example[last : match.start()]
-        surface, _, label = match[1].partition("|")
-        spans.append((len(text), len(text) + len(surface), label))
-        text += surface
-        last = match.end()
-    return text + example[last:], spans
 
 
 def check_examples(rules: RuleSet, names: Iterable[str] = ()) -> Iterator[Failure | RuleInfo]:

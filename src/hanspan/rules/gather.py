@@ -8,30 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hanspan.rules.contract import RuleError
-from hanspan.rules.source import Source, read_source, resolve
+from hanspan.rules.source import RawRule, Source, read_source, resolve
 from hanspan.rules.validate import near
 
 _KEYS = (
     "name", "extends", "include", "labels", "label_set", "topics",
     "python", "disable", "override", "define", "rules",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class RawRule:
-    """A rule as it stands in a file.
-
-    Attributes:
-        name: its key under ``rules:``.
-        data: its settings, not checked.
-        source: the file.
-        line: where in it, from 1.
-    """
-
-    name: str
-    data: dict[str, Any]
-    source: Source
-    line: int
 
 
 @dataclass

@@ -19,8 +19,8 @@ from hanspan.data import whole
 from hanspan.errors import HanspanError
 from hanspan.rules.borders import Borders
 from hanspan.rules.contract import RuleError, RuleInfo
-from hanspan.rules.examples import marked
 from hanspan.rules.finders import Finder, Scene
+from hanspan.rules.marks import marked
 from hanspan.rules.spec import LlmSpec
 from hanspan.rules.taggers import cache_folder, segments
 

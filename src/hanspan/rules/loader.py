@@ -14,11 +14,11 @@ from hanspan.labels import LABEL_SETS
 from hanspan.rules.build import Context, build, lexicon_entries
 from hanspan.rules.contract import FunctionRule, RuleError, RuleInfo
 from hanspan.rules.finders import Finder, FunctionFinder
-from hanspan.rules.gather import Gathered, RawRule, gather
+from hanspan.rules.gather import Gathered, gather
 from hanspan.rules.hashing import hash_function, hash_rule
 from hanspan.rules.python import load_functions
 from hanspan.rules.ruleset import RuleSet
-from hanspan.rules.source import read_words, resolve
+from hanspan.rules.source import RawRule, read_words, resolve
 from hanspan.rules.spec import LexiconSpec, Spec
 from hanspan.rules.topic import FunctionTopic, TopicFinder
 from hanspan.rules.validate import near, validate
@@ -80,7 +80,7 @@ def load_rules(name: str | os.PathLike[str]) -> RuleSet:
         topic_finders,
         labels=labels,
         topics=topics,
-        origin=os.fspath(path.absolute()),
+        origin=(load_rules, os.fspath(path.absolute())),
         hashes=hashes,
         notices=loading.notices,
     )

@@ -29,7 +29,7 @@ _LOOSE = frozenset("的了在是和与及、由向对把被将为以等有会从
 
 
 @rule("post_beside", labels=["TITLE"], group="titles", after="votes", weight=0.9,
-      yes=["合肥市政协[[委员]]凌岫泉说", "本报[[记者]] 胡方玉", "新华社[[记者]]获悉"],
+      yes=["扬州市政协[[委员]]周文彬说", "本报[[记者]] 赵明远", "新华社[[记者]]获悉"],
       no=["委员们说", "记者看到"])  # fmt: skip
 def post_beside(document: Document) -> Iterator[tuple[int, int]]:
     """Posts that count only beside an organisation or a person."""
@@ -112,7 +112,7 @@ _EVERYDAY = words("not_person") | words("not_given") | words("word_ends")
 
 @rule("part_again", labels=["PER", "LOC", "GOV", "COM", "ORG"], group="again",
       after="votes", weight=0.8,
-      yes=["马塞洛·克劳尔离职，[[克劳尔|PER]]没有回应",
+      yes=["鲁道夫·哈默尔离职，[[哈默尔|PER]]没有回应",
            "在柳江县采访，[[柳江|LOC]]人说", "由约翰·伯格（[[John Berg|PER]]）写",
            "国际货币基金组织（[[IMF|ORG]]）称"],
       no=["在柳江县采访，柳江县人说"])  # fmt: skip

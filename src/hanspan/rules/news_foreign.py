@@ -34,7 +34,7 @@ _FOREIGN_AFTER = re.compile(
 
 
 @rule("dotted_name", labels=["PER"], group="person_form",
-      yes=["由[[威尔·史密斯]]主演", "青年[[特雷文· 马丁]]。"], no=["第1·2条"])  # fmt: skip
+      yes=["由[[威尔·史密斯]]主演", "青年[[保罗· 伯格]]。"], no=["第1·2条"])  # fmt: skip
 def dotted_name(document: Document) -> Iterator[tuple[int, int]]:
     """Transliterated names with a middle dot."""
     text = document.text
@@ -58,7 +58,7 @@ def dotted_name(document: Document) -> Iterator[tuple[int, int]]:
 
 @rule(
     "foreign_name", labels=["PER"], group="person_form", weight=0.8,
-    yes=["俄罗斯总统[[普京]]表示", "国务卿[[布林肯]]4日说", "[[塞迪略]]总统"],
+    yes=["俄罗斯总统[[普京]]表示", "国务卿[[布林肯]]4日说", "[[佩雷洛]]总统"],
     no=["总统大选", "加拿大表示"],
 )  # fmt: skip
 def foreign_name(document: Document) -> Iterator[tuple[int, int]]:

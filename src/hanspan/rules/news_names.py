@@ -205,9 +205,9 @@ def _spans(document: Document) -> Iterator[tuple[int, int, str]]:
 
 
 @rule("named_by_head", labels=["COM", "ORG"], group="names", weight=0.8,
-      yes=["合肥市政协委员、[[合肥博鑫医学基因检测有限公司|COM]]董事长",
-           "就职于[[山西证券股份有限公司|COM]]",
-           "[[南京财经大学|ORG]]教授", "[[中国篮球协会|ORG]]以及"],
+      yes=["扬州市政协委员、[[扬州远航精密仪器有限公司|COM]]董事长",
+           "就职于[[海州证券股份有限公司|COM]]",
+           "[[河海师范大学|ORG]]教授", "[[中国钢琴协会|ORG]]以及"],
       no=["一家大型国有企业集团", "商业银行", "行业协会负责人", "一所高等学校"])  # fmt: skip
 def named_by_head(document: Document) -> Iterator[tuple[int, int, str]]:
     """Companies, schools, associations, institutes, media, teams by their last word."""
@@ -226,7 +226,7 @@ _SHARE = re.compile(r"(?:\*?ST)?[\u4e00-\u9fffA-Za-z]+(?:-[A-Z])?$")
 
 
 @rule("share_code", labels=["COM"], group="names", weight=0.9,
-      yes=["[[深圳燃气]](601139.SH)公布", "卖出[[兴源过滤]](300266)，"],
+      yes=["[[江州燃气]](601139.SH)公布", "卖出[[远航精工]](300266)，"],
       no=["共计(300266)元"])  # fmt: skip
 def share_code(document: Document) -> Iterator[tuple[int, int]]:
     """The short name before a share code: as far as a border, else its usual four characters."""
@@ -259,7 +259,7 @@ _SECTORS = words("industries") | {"数字货币", "网络安全", "旅游酒店"
 
 
 @rule("share_list", labels=["COM"], group="names", weight=0.8,
-      yes=["[[安记食品]]、[[千味央厨]]、[[立高食品]]等跌幅居前。"],
+      yes=["[[江记食品]]、[[百味中厨]]、[[高邮食品]]等跌幅居前。"],
       no=["北京市、上海市、天津市等上涨。", "数字货币、网络安全、区块链等跌幅居前。"])  # fmt: skip
 def share_list(document: Document) -> Iterator[tuple[int, int]]:
     """Lists of share names before words for a rise or fall."""

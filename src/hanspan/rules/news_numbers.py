@@ -187,7 +187,7 @@ def _counted(text: str, start: int, match: re.Match[str]) -> bool:
     return word != "周" or number[-1] in "0123456789一二三四五六七八九十两多余"
 
 
-@rule("big_few", labels=["QTY"], group="quantity", yes=["是合肥[[三大]]产业之一"], no=["二十大"])
+@rule("big_few", labels=["QTY"], group="quantity", yes=["是扬州[[三大]]产业之一"], no=["二十大"])
 def big_few(document: Document) -> Iterator[tuple[int, int]]:
     """三大, 十大 before a noun, and half a length of time."""
     text = document.text

@@ -254,7 +254,7 @@ def _listed(text: str, end: int) -> Iterator[tuple[int, int]]:
 
 
 @rule("chinese_name", labels=["PER"], group="person_model", weight=0.8,
-      yes=["[[虞爱华]]表示", "记者[[胡方玉]]报道"], no=["高新区建设", "全国人民"])  # fmt: skip
+      yes=["[[梁晓岚]]表示", "记者[[赵明远]]报道"], no=["高新区建设", "全国人民"])  # fmt: skip
 def chinese_name(document: Document) -> Iterator[tuple[int, int]]:
     """Names from the character model."""
     for start, end in names(document.text):

@@ -39,7 +39,7 @@ class RuleSet:
         topic_finders: topic rules, in order.
         labels: what spans may be labelled; ENTITY and NONE are always allowed.
         topics: classes of a document.
-        origin: what :func:`~hanspan.rules.load_rules` was given; makes the set picklable.
+        origin: the function that loaded the set and what it was given; makes it picklable.
         hashes: rule name -> hash of its settings and words.
         notices: what the user should know, such as a lexicon that is missing.
 
@@ -55,7 +55,7 @@ class RuleSet:
         *,
         labels: Sequence[str] = (),
         topics: Sequence[str] = (),
-        origin: str | None = None,
+        origin: tuple[Callable[[str], RuleSet], str] | None = None,
         hashes: Mapping[str, str] | None = None,
         notices: Sequence[str] = (),
     ) -> None:
@@ -103,9 +103,8 @@ class RuleSet:
             if len(rules) < len(self):
                 raise RuleError(f"rule set {self.name!r} is a part of another and does not pickle")
             return _of, (rules, self.name, self.labels, self.topics)
-        from hanspan.rules.loader import load_rules
-
-        return load_rules, (self.origin,)
+        load, given = self.origin
+        return load, (given,)
 
     @property
     def single(self) -> bool:

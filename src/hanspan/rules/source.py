@@ -38,6 +38,23 @@ class Source:
         return 1
 
 
+@dataclass(frozen=True)
+class RawRule:
+    """A rule as it stands in a file.
+
+    Attributes:
+        name: its key under ``rules:``.
+        data: its settings, not checked.
+        source: the file.
+        line: where in it, from 1.
+    """
+
+    name: str
+    data: dict[str, Any]
+    source: Source
+    line: int
+
+
 def read_source(path: Path) -> Source:
     """Read a rule file.
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
+from hanspan.rules.source import RawRule
 from hanspan.rules.spec import KINDS, Spec
-
-if TYPE_CHECKING:
-    from hanspan.rules.gather import RawRule
 
 
 def near(word: str, names: Iterable[str]) -> str:
