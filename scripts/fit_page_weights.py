@@ -1,8 +1,9 @@
 """HANSPAN_DATA=../shared/data python scripts/fit_page_weights.py
 
 Fit the weights of ``hanspan.pages.moves`` on generated pages: first each choice by itself, then
-whole pages. What ships came from a run without options, then ``--go-on --seed 2`` and 3. The
-articles are those of ``page_stock.hold_out`` 1; 0 is left to the benchmark.
+whole pages. The articles are those of ``page_stock.hold_out`` 1; 0 is left to the benchmark.
+The weights that ship came from a run without options and two with ``--go-on``, between which the
+generator, the title model and one feature changed: a new run does not give them to the digit.
 """
 
 from __future__ import annotations
