@@ -79,7 +79,7 @@ def family_name_and_post(document: Document) -> Iterator[tuple[int, int]]:
 
 
 @rule("longer_body", labels=["GOV", "COM", "ORG", "WORK"], group="names", after="votes",
-      yes=["[[复旦大学国际问题研究院|ORG]]教授"], no=["复旦大学的研究院"])  # fmt: skip
+      yes=["[[浙江大学海洋研究院|ORG]]院长"], no=["复旦大学的研究院"])  # fmt: skip
 def longer_body(document: Document) -> Iterator[tuple[int, int, str]]:
     """An organisation with the department that follows it."""
     text = document.text

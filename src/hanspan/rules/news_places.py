@@ -88,7 +88,7 @@ _NATIONS, _CITIES = words("countries"), words("cities") | words("places_world") 
 
 
 @rule("place_chain", labels=["LOC"], group="places", after="votes", weight=0.95,
-      yes=["[[美国纽约]]26日举办活动"], no=["韩国、日本"])  # fmt: skip
+      yes=["[[美国波士顿]]下起大雪"], no=["韩国、日本"])  # fmt: skip
 def place_chain(document: Document) -> Iterator[tuple[int, int]]:
     """A country and a place in it that touch are one place (美国纽约)."""
     text = document.text
