@@ -192,6 +192,9 @@ def topics_peer(data: dict[str, Any], name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Run the peers that are asked for."""
+    if len(sys.argv) < 3 or "--help" in sys.argv:
+        print(f"usage: {sys.argv[0]} IN.json OUT.json [PEER ...]\n\n{__doc__}")
+        return
     with open(sys.argv[1], encoding="utf-8") as stream:
         data = json.load(stream)
     wanted = sys.argv[3:] or (TOPIC_PEERS if data.get("topic_votes") else SPAN_PEERS)

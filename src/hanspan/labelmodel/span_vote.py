@@ -35,6 +35,8 @@ OTHER_LABEL_SHARE = 0.5
 """Part of the support of other labels on the same borders that speaks for the borders."""
 AGREEMENT = 1.5
 """Exponent of support: two rules that agree count more than a span half as long again."""
+INNER_SHARE = 0.25
+"""Part of the support of a shorter rival inside the winner that counts against the winner."""
 DOUBT = 0.1
 """Support that "no entity" has where nobody says so."""
 
@@ -258,7 +260,7 @@ class SpanVote:
                 and winner.start < c.end
                 and not self._agrees(c, winner)
             ]
-            against = sum(c.support for c in rivals) + sum(
+            against = sum(self._weight_against(c, winner) for c in rivals) + sum(
                 none.support
                 for none in nones
                 if none.start < winner.end
@@ -281,6 +283,21 @@ class SpanVote:
             for position in range(c.start, c.end)
         }
         return Resolution(tuple(chosen), states(chosen, negative, pattern.length), char, tag, prob)
+
+    def _weight_against(self, rival: Candidate, winner: Candidate) -> float:
+        """How far a rival's support lowers the score of the winner.
+
+        Inside a longer winner only a little: the longer one is usually right; and not at all
+        where the same groups voted for the longer one.
+        """
+        if not (winner.start <= rival.start and rival.end <= winner.end):
+            return rival.support
+        if (rival.start, rival.end) == (winner.start, winner.end):
+            return rival.support
+        groups = {self.names.groups[rule] for rule in winner.rules}
+        if {self.names.groups[rule] for rule in rival.rules} <= groups:
+            return 0.0
+        return INNER_SHARE * rival.support
 
     @staticmethod
     def _agrees(inner: Candidate, winner: Candidate) -> bool:
