@@ -27,7 +27,7 @@ PIECES: dict[str, dict[str, Any]] = {
     "trusted negatives alone": {"unknown_share": 0.0},
     "no missed-mention mask": {"mask_missed": False},
     "no guard of rare types": {"mask_guard": 1e9},
-    "no prior correction": {"correct_prior": False},
+    "with prior correction": {"correct_prior": True},
     "soft targets": {"targets": "soft"},
     "no weight by confidence": {"confidence_weight": False},
     "no topic head": {"topic_weight": 0.0},

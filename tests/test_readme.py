@@ -34,7 +34,7 @@ def place(tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(bundle, tmp_path / "runs/quickstart/bundle")
     for name in ("configs", "scripts"):
         (tmp_path / name).symlink_to(ROOT / name)
-    shutil.copy(SAMPLE / "pages/page1.txt", tmp_path / "page.txt")
+    shutil.copy(SAMPLE / "pages/page1-01.txt", tmp_path / "page.txt")
     shutil.copy(SAMPLE / "dev.jsonl", tmp_path / "gold.jsonl")
     return tmp_path
 

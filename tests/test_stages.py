@@ -23,10 +23,10 @@ from hanspan.stages import best_example
 CONFIG = """\
 task: {{label_set: news, name: tiny}}
 out: {out}
-pages: {{input: "sample:pages/page1.txt", exclude: ["{exclude}"]}}
+pages: {{input: "sample:pages/page1-*.txt", exclude: ["{exclude}"]}}
 train: {{encoder: "random:tiny", epochs: {epochs}, batch_tokens: 1024, save_every: 2}}
 evaluate: {{gold: "sample:dev.jsonl"}}
-predict: {{input: "sample:pages/page2.txt"}}
+predict: {{input: "sample:pages/page2-*.txt"}}
 """
 
 

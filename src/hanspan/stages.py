@@ -191,8 +191,8 @@ def train_stage(config: Config, out: Path) -> Stage:
         return _facts(train(source, output, settings, resume=True, progress=progress))
 
     code = (
-        *("agreement", "batches", "decode", "encode", "encoders", "fit", "losses", "merge"),
-        *("model", "rows", "selftrain", "train", "train_data", "train_settings"),
+        *("agreement", "batches", "decode", "encode", "encoders", "fit", "hidden", "joint"),
+        *("losses", "meta", "model", "rows", "selftrain", "train", "train_data"),
     )
     inputs = (source, soft_path(source))
     return Stage(
