@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hanspan.cli import main
+from hanspan.cli_run import best_example
 from hanspan.data import Document, Span, read_documents, write_documents
-from hanspan.stages import best_example
 
 CONFIG = """\
 task: {{label_set: news, name: tiny}}

@@ -192,12 +192,18 @@ def label(
     default="vote",
     show_default=True,
 )
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Apply a saved label model as it is."
+)
 @click.option("--explain", metavar="ID", help="Show votes, weights and result of one document.")
-def aggregate(source: Path, output: Path | None, method: str, explain: str | None) -> None:
+def aggregate(
+    source: Path, output: Path | None, method: str, model: Path | None, explain: str | None
+) -> None:
     """Turn the votes of rules into soft labels.
 
     \b
     hanspan aggregate weak.jsonl train.jsonl --method vote
+    hanspan aggregate more-weak.jsonl more.jsonl --model train.labelmodel.json
     hanspan aggregate weak.jsonl --explain page-3
     """
     from hanspan.labelmodel import aggregate as work
@@ -205,7 +211,7 @@ def aggregate(source: Path, output: Path | None, method: str, explain: str | Non
     if explain is not None:
         from hanspan.labelmodel import explain as tell
 
-        click.echo(tell(source, explain, method=method))
+        click.echo(tell(source, explain, method=method, model=model))
         if output is None:
             return
     if output is None:
@@ -214,7 +220,9 @@ def aggregate(source: Path, output: Path | None, method: str, explain: str | Non
     from hanspan.terminal import progress_bar
 
     with progress_bar("aggregate") as progress:
-        summary = work(source, output, method=method, progress=progress)
+        summary = work(source, output, method=method, model=model, progress=progress)
+    if summary.reason:
+        click.echo(f"{summary.method}: {summary.reason}")
     say(summary, output, "hanspan train CONFIG")
 
 

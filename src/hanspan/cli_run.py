@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hanspan.config import Config, dump_config, load_config
-from hanspan.data import whole
+from hanspan.data import Document, Span, read_documents, whole
 from hanspan.run import Done, log_to, plan, run
-from hanspan.stages import best_example, stages_of
+from hanspan.stages import stages_of
 from hanspan.terminal import coloured, console, progress_bar, score_table, short_facts, tell_stage
 
 
@@ -68,6 +68,28 @@ def _summary(config: Config, out: Path, results: Sequence[Done], screen: Any) ->
     if (out / "bundle").exists():
         screen.print(f"next        hanspan predict YOUR.txt found.jsonl --model {out / 'bundle'}")
         screen.print(f"            hanspan push {out / 'bundle'} OWNER/NAME")
+
+
+def best_example(path: Path, longest: int = 90) -> Document | None:
+    """A sentence of the predictions with many kinds of spans, to show at the end."""
+    best: Document | None = None
+    best_value = 0.0
+    for number, document in enumerate(read_documents(path)):
+        if number == 200:
+            break
+        start = 0
+        for piece in document.text.replace("\n", "。").split("。"):
+            end = start + len(piece)
+            inside = [s for s in document.spans if start <= s.start and s.end <= end]
+            value = len({s.label for s in inside}) + 0.1 * len(inside)
+            if 15 <= len(piece) <= longest and value > best_value:
+                moved = tuple(
+                    Span(s.start - start, s.end - start, s.label, s.score) for s in inside
+                )
+                best = Document(document.id, document.text[start:end], moved, document.labels)
+                best_value = value
+            start = end + 1
+    return best
 
 
 def say(summary: Any, output: Path, following: str) -> None:

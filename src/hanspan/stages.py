@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hanspan.config import Config, expand
-from hanspan.data import Document, Span, read_documents, whole, write_documents
+from hanspan.data import Document, read_documents, whole, write_documents
 from hanspan.errors import HanspanError
 from hanspan.evaluate import Report, evaluate, flat
 from hanspan.run import Progress, Stage, commit_of, versions
@@ -247,6 +247,7 @@ def _systems(
     """Each system's answer for the texts of the gold; it sees no label."""
     from hanspan.infer import Extractor
     from hanspan.labelmodel import aggregate
+    from hanspan.labelmodel.aggregate import model_path
     from hanspan.weak import label
 
     texts = folder / "texts.jsonl"
@@ -259,6 +260,7 @@ def _systems(
         folder / "weak.jsonl",
         folder / "labelmodel.jsonl",
         method=config.aggregate.method,
+        model=model_path(out / "train.jsonl"),
         labels=config.task.entity_labels(),
         topics=config.task.topic_labels(),
     )
@@ -375,25 +377,3 @@ def stages_of(config: Config) -> list[Stage]:
     makers += [evaluate_stage] if config.evaluate.gold else []
     makers += [bundle_stage, predict_stage]
     return [maker(config, out) for maker in makers]
-
-
-def best_example(path: Path, longest: int = 90) -> Document | None:
-    """A sentence of the predictions with many kinds of spans, to show at the end."""
-    best: Document | None = None
-    best_value = 0.0
-    for number, document in enumerate(read_documents(path)):
-        if number == 200:
-            break
-        start = 0
-        for piece in document.text.replace("\n", "。").split("。"):
-            end = start + len(piece)
-            inside = [s for s in document.spans if start <= s.start and s.end <= end]
-            value = len({s.label for s in inside}) + 0.1 * len(inside)
-            if 15 <= len(piece) <= longest and value > best_value:
-                moved = tuple(
-                    Span(s.start - start, s.end - start, s.label, s.score) for s in inside
-                )
-                best = Document(document.id, document.text[start:end], moved, document.labels)
-                best_value = value
-            start = end + 1
-    return best
