@@ -57,7 +57,7 @@ def test_python_blocks_run_in_order(place: Path) -> None:
 
 
 def test_yaml_blocks_are_rules_that_pass_their_examples(place: Path) -> None:
-    blocks = [code for kind, code in BLOCKS if kind == "yaml"]
+    blocks = [code for kind, code in BLOCKS if kind == "yaml" and "\nrules:" in code]
     assert blocks
     for number, code in enumerate(blocks):
         path = place / f"rules{number}.yaml"
