@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ class Scene:
         self.awake: set[int] = set()
 
 
-class Finder:
+class Finder(ABC):
     """A rule that finds spans.
 
     Attributes:
@@ -68,9 +69,9 @@ class Finder:
     def __init__(self, info: RuleInfo) -> None:
         self.info = info
 
+    @abstractmethod
     def candidates(self, scene: Scene) -> Iterable[tuple[Any, ...]]:
         """(start, end, label) or (start, end, label, score)."""
-        raise NotImplementedError
 
     def report(self) -> list[str]:
         """What the user should know after a run."""

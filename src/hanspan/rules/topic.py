@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from hanspan.rules.patterns import Matcher
 from hanspan.rules.spec import KeywordsSpec
 
 
-class TopicFinder:
+class TopicFinder(ABC):
     """A rule that votes for a class of the document."""
 
     words: Mapping[str, Any] = {}
@@ -23,9 +24,9 @@ class TopicFinder:
     def __init__(self, info: RuleInfo) -> None:
         self.info = info
 
+    @abstractmethod
     def vote(self, scene: Scene) -> Iterable[TopicVote]:
         """Its votes; usually none or one."""
-        raise NotImplementedError
 
 
 class KeywordFinder(TopicFinder):
