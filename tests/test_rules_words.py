@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hanspan.rules.atoms import UNBOUNDED
@@ -74,6 +74,8 @@ PATTERNS = st.recursive(
     st.text("甲乙丙丁a😀\n，。", max_size=40),
     st.sampled_from(["re2", "re"]),
 )
+@example(["甲$"], "甲a", "re")
+@example([r"\b甲"], "a甲", "re")
 def test_the_gate_changes_no_match(patterns: list[str], text: str, engine: str) -> None:
     unique = [p if p.count("(?P") <= 1 else p.replace("(?P<X>", "(?:") for p in patterns]
     matchers = [

@@ -221,8 +221,8 @@ class _Reader:
             return self.char_class()
         if char == ".":
             return _any(MARKS - {"\n"})
-        if char in "^$":
-            return _EMPTY
+        if char in "^$":  # a window's border is none of the text's
+            raise _Unknown
         if char == "\\":
             return self.escape()
         if char in "*+?)":
@@ -237,7 +237,7 @@ class _Reader:
         """What stands behind a backslash."""
         char = self.take()
         if char in "bBAz":
-            return _EMPTY
+            raise _Unknown
         if char in "pP":
             return _any(self.property(char))
         if char in "dDwWsS":
