@@ -95,3 +95,11 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "train      runs: not done yet" in shown.output
     assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_file_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("", "utf-8")
+    shown = hanspan("label", tmp_path / "empty.jsonl", tmp_path / "weak.jsonl")
+    assert shown.exit_code == 2
+    assert "no document found" in shown.output
+    assert [p.name for p in tmp_path.iterdir()] == ["empty.jsonl"]

@@ -53,16 +53,21 @@ def _auto(kind: str, source: Path, config: Any) -> Any:
 
 
 def quietly(work: Callable[[], T]) -> T:
-    """Run ``work`` without transformers' bars and load reports."""
+    """Run ``work`` without transformers' bars and load reports, and without the Hub's warnings."""
+    from logging import CRITICAL, getLogger
+
     from transformers.utils import logging
 
-    before = logging.get_verbosity()
+    hub = getLogger("huggingface_hub")
+    before, hub_before = logging.get_verbosity(), hub.level
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    hub.setLevel(CRITICAL)
     try:
         return work()
     finally:
         logging.set_verbosity(before)
+        hub.setLevel(hub_before)
 
 
 def _with_head(kind: str, source: str | Path | None, config: Any) -> Any:
@@ -131,9 +136,11 @@ def build_model(
         return quietly(heads)
     except (OSError, ValueError, RuntimeError) as err:
         reason = " ".join(str(err).split())[:300]
+        if isinstance(err, OSError) and not Path(str(source)).is_dir():
+            reason = "no such folder, and the Hub cannot be reached or does not have it"
         raise HanspanError(
             f"encoder {str(source)!r} cannot be loaded ({reason}); expected a folder or Hub id "
-            f"with config.json and model.safetensors"
+            f"with config.json and model.safetensors, or 'embedded'"
         ) from None
 
 

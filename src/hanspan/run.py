@@ -334,7 +334,7 @@ def log_to(path: Path, **facts: Any) -> Iterator[None]:
         log.warning("stopped by the user")
         raise
     except Exception as err:
-        log.error("failed: %s", err)
+        log.info("failed: %s", err)
         raise
     finally:
         root.removeHandler(handler)

@@ -119,6 +119,8 @@ def label(
             done_all.add(done_piece)
             if progress is not None:
                 progress(seen, total, "bytes" if piece.bytes else "documents")
+        if not done_all.documents and not done_all.rejected:
+            raise HanspanError(f"{source}: no document found, expected at least one")
         join([piece.part for piece in pieces], output)
     write_rejected(output, sorted(done_all.rejected, key=lambda row: row["line"]))
     summary = LabelSummary(

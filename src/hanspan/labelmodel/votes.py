@@ -93,7 +93,8 @@ class Names:
         except KeyError:
             raise HanspanError(
                 f"document {document!r}: a rule votes for {label!r}, expected one of "
-                f"{', '.join(self.labels)}, {ENTITY}, {NONE}"
+                f"{', '.join(self.labels)}, {ENTITY}, {NONE}; add it to the task's labels, "
+                f"or name rules that give these alone"
             ) from None
 
     def topic_index(self, topic: str, document: str = "") -> int:
