@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hanspan.data import Document, open_text, whole
+from hanspan.data import Document
 from hanspan.errors import HanspanError
 from hanspan.formats import Rejected
 from hanspan.formats.borders import flat_spans, span_of
+from hanspan.formats.jsonlist import write_list
 
 
 def _record(document: Document) -> dict[str, Any]:
@@ -35,15 +36,7 @@ def _record(document: Document) -> dict[str, Any]:
 
 def write(path: str | os.PathLike[str], documents: Iterable[Document]) -> int:
     """Write records with suggestions ``spans`` and ``topic``; returns how many."""
-    count = 0
-    with whole(path) as temporary, open_text(temporary, "w") as stream:
-        stream.write("[")
-        for document in documents:
-            stream.write(",\n" if count else "\n")
-            stream.write(json.dumps(_record(document), ensure_ascii=False))
-            count += 1
-        stream.write("\n]\n")
-    return count
+    return write_list(path, documents, _record)
 
 
 def read(path: str | os.PathLike[str], rejected: Rejected) -> Iterator[Document]:

@@ -13,10 +13,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from hanspan.data import Document, open_text, whole
+from hanspan.data import Document
 from hanspan.errors import HanspanError
 from hanspan.formats import Rejected
 from hanspan.formats.borders import flat_spans, span_of
+from hanspan.formats.jsonlist import write_list
 
 
 def config(labels: Sequence[str], topics: Sequence[str] = ()) -> str:
@@ -52,15 +53,7 @@ def _task(document: Document) -> dict[str, Any]:
 
 def write(path: str | os.PathLike[str], documents: Iterable[Document]) -> int:
     """Write tasks with predictions, one JSON list; returns the number of documents."""
-    count = 0
-    with whole(path) as temporary, open_text(temporary, "w") as stream:
-        stream.write("[")
-        for document in documents:
-            stream.write(",\n" if count else "\n")
-            stream.write(json.dumps(_task(document), ensure_ascii=False))
-            count += 1
-        stream.write("\n]\n")
-    return count
+    return write_list(path, documents, _task)
 
 
 def read(path: str | os.PathLike[str], rejected: Rejected) -> Iterator[Document]:

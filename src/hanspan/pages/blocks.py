@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hanspan.pages import forms
 from hanspan.text import CLOSERS, clean, ends_sentence
@@ -157,8 +157,3 @@ def split_blocks(source: str, skipped: Sequence[tuple[int, int, str]] = ()) -> l
                 )
             )
     return blocks
-
-
-def retitle(block: Block, kind: str, reason: str = "") -> Block:
-    """The same block as another kind."""
-    return replace(block, kind=kind, reason=reason)
