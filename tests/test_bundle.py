@@ -68,6 +68,35 @@ def test_a_bundle_holds_what_the_card_lists_and_nothing_else(tmp_path: Path) -> 
     assert all(name in listed for name in names - {"README.md"})
 
 
+@pytest.mark.parametrize("kind", ["esm", "bert", "modern"])
+def test_the_graph_gives_torchs_logits_and_leaves_the_model_as_it_was(
+    kind: str, tmp_path: Path
+) -> None:
+    import numpy as np
+    import onnx
+
+    from hanspan.backends import onnx_forward
+    from hanspan.model import forward_fn, load_model
+    from hanspan.onnx_export import export
+
+    model, _, meta = load_model(tiny.bundle_folder(kind))
+    rng = np.random.default_rng(5)
+    ids = rng.integers(5, 5 + len(tiny.CHARS), (3, tiny.MAX_LENGTH))
+    mask = np.ones_like(ids)
+    mask[0, 4:] = mask[1, 17:] = 0
+    before = forward_fn(model)(ids, mask)
+    export(model, tmp_path / "model.onnx")
+    after = forward_fn(model)(ids, mask)
+    graph = onnx_forward(tmp_path / "model.onnx", meta, 1)(ids, mask)
+    live = mask.astype(bool)
+    assert np.array_equal(before[0][live], after[0][live])
+    assert np.abs(graph[0] - before[0])[live].max() < 1e-4
+    assert np.abs(graph[1] - before[1]).max() < 1e-4
+    kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    fused = {"MultiHeadAttention", "RotaryEmbedding"}
+    assert kinds & fused == (fused if kind == "esm" else set())
+
+
 def test_a_broken_run_leaves_the_older_bundle_as_it_was(tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny.run_folder(), run)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hanspan.backends import INPUTS, OUTPUTS
 from hanspan.errors import HanspanError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hanspan.model import JointModel
 
 OPSET = 17
+_ORT = "com.microsoft"
+"""ONNX Runtime's own operators, which every build of it has."""
 
 
 def export(model: JointModel, path: Path) -> None:
@@ -40,16 +42,25 @@ def export(model: JointModel, path: Path) -> None:
     mask[1, 6:] = 0  # without padding the exporter would drop the mask
     free = {0: "batch", 1: "length"}
     axes = {"input_ids": free, "attention_mask": free, "tag_logits": free}
-    with warnings.catch_warnings(), torch.inference_mode(), _eager(model):
+    with warnings.catch_warnings(), torch.inference_mode(), _attention(model) as opsets:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model.eval(), (ids, mask), str(path), input_names=INPUTS, output_names=OUTPUTS,
-            dynamo=False, opset_version=OPSET, dynamic_axes={**axes, "topic_logits": {0: "batch"}},
+            dynamo=False, opset_version=OPSET, custom_opsets=opsets,
+            dynamic_axes={**axes, "topic_logits": {0: "batch"}},
         )  # fmt: skip
 
 
+def _attention(model: JointModel) -> AbstractContextManager[dict[str, int]]:
+    """How attention is written while the block runs; yields the operator sets it needs."""
+    config = model.config
+    rotary = getattr(config, "position_embedding_type", "") == "rotary"
+    plain = not getattr(config, "is_decoder", False)
+    return _fused(model) if config.model_type == "esm" and rotary and plain else _eager(model)
+
+
 @contextmanager
-def _eager(model: JointModel) -> Iterator[None]:
+def _eager(model: JointModel) -> Iterator[dict[str, int]]:
     """Attention written out: sdpa's graph guards every row against a mask that leaves nothing.
 
     The graph without these guards is 1.1 to 1.3 times as fast; no row here is wholly masked.
@@ -57,9 +68,61 @@ def _eager(model: JointModel) -> Iterator[None]:
     before = model.config._attn_implementation
     model.encoder.set_attn_implementation("eager")  # type: ignore[operator]
     try:
-        yield
+        yield {}
     finally:
         model.encoder.set_attn_implementation(before)  # type: ignore[operator]
+
+
+@contextmanager
+def _fused(model: JointModel) -> Iterator[dict[str, int]]:
+    """ESM's attention as ONNX Runtime's own rotary and attention nodes: a sixth more speed.
+
+    Written out, each layer is some forty nodes that copy and turn what two nodes take as it is.
+    """
+    import torch
+
+    config = model.config
+    heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+    steps = torch.arange(0, width, 2, dtype=torch.float32) / width
+    positions = torch.arange(config.max_position_embeddings, dtype=torch.float32)
+    angles = positions[:, None] / config.rope_theta**steps
+    tables = (torch.zeros(1, dtype=torch.int64), angles.cos(), angles.sin())
+
+    class Attention(torch.autograd.Function):
+        """Only the shape matters while tracing; the graph is what ``symbolic`` says."""
+
+        @staticmethod
+        def forward(ctx: Any, q: Any, k: Any, v: Any, mask: Any, *tables: Any) -> Any:
+            return q + k + v
+
+        @staticmethod
+        def symbolic(g: Any, q: Any, k: Any, v: Any, mask: Any, *tables: Any) -> Any:
+            kind, turn = q.type(), f"{_ORT}::RotaryEmbedding"
+            q, k = (g.op(turn, x, *tables, num_heads_i=heads).setType(kind) for x in (q, k))
+            none = g.op("prim::Constant")
+            none.setType(torch._C.OptionalType.ofTensor())
+            attend = f"{_ORT}::MultiHeadAttention"
+            return g.op(attend, q, k, v, none, mask, num_heads_i=heads).setType(kind)
+
+    masks: list[Any] = []
+
+    def keep_mask(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        masks[:] = [kwargs["attention_mask"].to(torch.int32)]
+
+    def forward(layer: Any, states: Any) -> tuple[Any, None]:
+        parts = (layer.query(states), layer.key(states), layer.value(states))
+        return Attention.apply(*parts, masks[0], *tables), None
+
+    layers = [m for m in model.encoder.modules() if type(m).__name__ == "EsmSelfAttention"]
+    hook = model.encoder.register_forward_pre_hook(keep_mask, with_kwargs=True)
+    for layer in layers:
+        layer.forward = lambda states, layer=layer, **_: forward(layer, states)
+    try:
+        yield {_ORT: 1}
+    finally:
+        hook.remove()
+        for layer in layers:
+            del layer.forward
 
 
 def quantise(source: Path, target: Path, operators: list[str] | None = None) -> None:
