@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,9 +20,10 @@ from hanspan.data import ENTITY, NONE, write_rejected
 from hanspan.errors import HanspanError
 from hanspan.rules import RuleError, RuleSet, load_rules
 from hanspan.rules.describe import describe
-from hanspan.rules.pieces import Done, Piece, cut, join, parts
+from hanspan.rules.pieces import Done, cut, join, parts
 from hanspan.rules.reuse import find_reuse
-from hanspan.rules.work import Job, label_piece
+from hanspan.rules.work import Job
+from hanspan.rules.workers import each
 
 Progress = Callable[[int, int | None, str], None]
 
@@ -114,7 +114,7 @@ def label(
         job = Job(rule_set, on_error == "skip", reuse)
         total = sum(piece.size for piece in pieces)
         seen = 0
-        for piece, done_piece in _each(job, pieces, workers):
+        for piece, done_piece in each(job, pieces, workers):
             seen += piece.size
             done_all.add(done_piece)
             if progress is not None:
@@ -187,50 +187,6 @@ def _unchanged(output: Path, meta: dict[str, Any], source: dict[str, Any]) -> La
         return LabelSummary(**summary)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _each(job: Job, pieces: Sequence[Piece], workers: int) -> Any:
-    """Piece and what was done, as each gets ready."""
-    if workers <= 1 or len(pieces) == 1:
-        for piece in pieces:
-            yield piece, label_piece(job, piece)
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-
-    try:
-        packed = pickle.dumps(job)
-    except (pickle.PicklingError, AttributeError, TypeError) as err:
-        raise HanspanError(
-            f"the rules cannot be sent to another process ({err}); define them in a module, "
-            f"or use workers=1"
-        ) from None
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(pieces)), context, _start, (packed,))
-    try:
-        for future in as_completed([pool.submit(_work, piece) for piece in pieces]):
-            yield future.result()
-    except BrokenProcessPool:
-        raise HanspanError(
-            "a worker ended before its work was done (out of memory, or the calling script has no "
-            "'if __name__ == \"__main__\":'); mend that, or use workers=1"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_job: Job | None = None
-
-
-def _start(packed: bytes) -> None:
-    global _job
-    _job = pickle.loads(packed)
-
-
-def _work(piece: Piece) -> tuple[Piece, Done]:
-    assert _job is not None
-    return piece, label_piece(_job, piece)
 
 
 def _write_json(path: Path, value: Any) -> None:

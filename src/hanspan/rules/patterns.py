@@ -8,6 +8,7 @@ from typing import Any
 
 from hanspan.rules.backtrack import for_re
 from hanspan.rules.contract import RuleError
+from hanspan.rules.engine import engine as engine_of
 from hanspan.rules.fold import View, fold_width
 
 _FRAGMENT = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
@@ -131,6 +132,7 @@ class Matcher:
                 self.compiled = re.compile(for_re(self.pattern), re.ASCII)
             except re.error as err:
                 raise RuleError(f"{where}: pattern {shorten(pattern)!r}: {err}") from None
+        self._engine = engine_of(self.compiled)
         names = {_text(k): v for k, v in dict(self.compiled.groupindex).items()}
         self.groups: tuple[tuple[int, str], ...]
         if label and "span" in names:
@@ -170,21 +172,21 @@ class Matcher:
             windows = (0, len(subject))
         if windows[0] < 0:
             return self._find_at(subject, char, windows)
-        groups, finditer = self.groups, self.compiled.finditer
+        groups, every = self.groups, self._engine.every
         out: list[tuple[int, int, str]] = []
         for k in range(0, len(windows), 2):
             position, stop = windows[k], windows[k + 1]
             again = True
             while again:
                 again = False
-                for match in finditer(subject, position, stop):
+                for span in every(subject, position, stop):
                     last = -1
                     for index, label in groups:
-                        start, end = match.span(index)
+                        start, end = span(index)
                         if start < end:
                             out.append((char(start), char(end), label))
                             last = max(last, end)
-                    tail = match.end()
+                    tail = span(0)[1]
                     if position < last < tail <= last + _REACH:
                         position, again = last, True
                         break
@@ -195,24 +197,24 @@ class Matcher:
         self, subject: Any, char: Callable[[int], int], windows: Sequence[int]
     ) -> list[tuple[int, int, str]]:
         """As :meth:`find`, where every match begins at the start of a window."""
-        groups = self.groups
-        match_at = self.compiled.match
+        groups, match_at = self.groups, self._engine.at
         out: list[tuple[int, int, str]] = []
         position = 0
         for k in range(1, len(windows), 2):
-            if windows[k] < position:
+            low = windows[k]
+            if low < position:
                 continue
-            match = match_at(subject, windows[k], windows[k + 1])
-            if match is None:
+            span = match_at(subject, low, windows[k + 1])
+            if span is None:
                 continue
             last = -1
             for index, label in groups:
-                start, end = match.span(index)
+                start, end = span(index)
                 if start < end:
                     out.append((char(start), char(end), label))
                     last = max(last, end)
-            tail = match.end()
-            position = last if windows[k] < last < tail <= last + _REACH else tail
+            tail = span(0)[1]
+            position = last if low < last < tail <= last + _REACH else tail
         return out
 
 

@@ -26,6 +26,8 @@ from hanspan.errors import HanspanError
 
 _BYTES = 4 << 20
 _ROWS = 2000
+_SHARE = 16  # pieces for each worker: the last to end keeps the others waiting for one at most
+_LEAST = 64 << 10  # bytes that are worth a piece
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def cut(source: Path, folder: Path, workers: int) -> list[Piece]:
     plain = source.name.endswith(".jsonl")
     if plain:
         total, step = source.stat().st_size, _BYTES
-        step = max(1, min(step, -(-total // workers)))
+        if workers > 1:
+            share = max(_LEAST, -(-total // (_SHARE * workers)))
+            step = max(1, min(step, share, -(-total // workers)))
     elif workers == 1:
         total = step = 1 << 62  # one piece: no need to count the rows
     else:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,34 +97,29 @@ def _index(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
 class Reuser:
     """Finds the earlier row of a document and brings its votes up to date."""
 
-    def __init__(self, reuse: Reuse | None, rules: RuleSet, stream: Any) -> None:
-        self._reuse, self._stream = reuse, stream
-        if reuse is not None:
-            again = {info.name for info in rules.infos if info.source not in reuse.keep}
-            self._rules = rules.subset(again)
-            self._sources = [info.source for info in self._rules.infos]
+    def __init__(self, reuse: Reuse, rules: RuleSet) -> None:
+        self._reuse = reuse
+        self._stream: BinaryIO | None = None
+        again = {info.name for info in rules.infos if info.source not in reuse.keep}
+        self._rules = rules.subset(again)
+        self._sources = [info.source for info in self._rules.infos]
 
-    @classmethod
     @contextmanager
-    def of(cls, reuse: Reuse | None, rules: RuleSet) -> Iterator[Reuser]:
-        """A reuser with its file open; one that finds nothing where ``reuse`` is None."""
-        if reuse is None:
-            yield cls(None, rules, None)
-            return
-        with reuse.path.open("rb") as stream:
-            yield cls(reuse, rules, stream)
+    def reading(self) -> Iterator[None]:
+        """The earlier output is open inside of it."""
+        with self._reuse.path.open("rb") as self._stream:
+            yield
 
     def old(self, document: Document) -> Document | None:
         """The earlier row of the same document, or None."""
-        reuse = self._reuse
-        if reuse is None:
-            return None
+        reuse, stream = self._reuse, self._stream
+        assert stream is not None
         key = np.uint64(_key(json.dumps(document.id, ensure_ascii=False).encode()))
         at = int(np.searchsorted(reuse.keys, key))
         while at < len(reuse.keys) and reuse.keys[at] == key:
-            self._stream.seek(int(reuse.offsets[at]))
+            stream.seek(int(reuse.offsets[at]))
             try:
-                found = from_json(json.loads(self._stream.readline()))
+                found = from_json(json.loads(stream.readline()))
             except (ValueError, HanspanError):
                 return None
             if found.text == document.text and _meta(found) == _meta(document):
@@ -139,7 +134,6 @@ class Reuser:
         skip: Callable[[RuleInfo, Document, Exception], None] | None,
     ) -> tuple[Rows, Topics]:
         """Votes of unchanged rules as they were, of the others as they are now."""
-        assert self._reuse is not None
         keep = self._reuse.keep
         known = tuple(span for span in old.spans if span.source in keep)
         topics = [

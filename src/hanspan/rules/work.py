@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,39 +33,51 @@ class Job:
     reuse: Reuse | None
 
 
-def label_piece(job: Job, piece: Piece) -> Done:
-    """Label one piece and write its part.
+class Labeller:
+    """Labels one piece after the other.
 
-    Raises:
-        HanspanError: for a rule that fails or a row that cannot be read, unless skipped.
+    Args:
+        job: what every piece needs.
     """
-    done = Done()
-    rules = job.rules
 
-    def skip(info: RuleInfo, document: Document, err: Exception) -> None:
-        done.skipped[info.name] += 1
-        done.failures.setdefault(info.name, str(err))
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._render = Renderer()
+        self._sources = [info.source for info in job.rules.infos]
+        self._reuser = None if job.reuse is None else Reuser(job.reuse, job.rules)
 
-    teller = skip if job.skip else None
-    render = Renderer()
-    sources = [info.source for info in rules.infos]
-    with piece.part.open("wb") as stream, Reuser.of(job.reuse, rules) as reuser:
-        for document in read_piece(piece, done.rejected if job.skip else None):
-            old = reuser.old(document)
-            if old is None:
-                votes, found = rules.votes(document, skip=teller)
-                rows = {(s, e, label, sources[n], score) for s, e, label, n, score in votes}
-                topics = [(t.label, t.score, t.source) for t in found]
-            else:
-                rows, topics = reuser.update(document, old, teller)
-                done.reused += 1
-            done.documents += 1
-            done.characters += len(document.text)
-            done.topic_votes += len(topics)
-            done.by_rule.update(row[3] for row in rows)
-            done.by_rule.update(topic[2] for topic in topics)
-            done.bytes += render.write(stream, document, sorted(rows), sorted(topics))
-    return done
+    def label(self, piece: Piece) -> Done:
+        """Label one piece and write its part.
+
+        Raises:
+            HanspanError: for a rule that fails or a row that cannot be read, unless skipped.
+        """
+        done = Done()
+        job, rules, sources, reuser = self._job, self._job.rules, self._sources, self._reuser
+
+        def skip(info: RuleInfo, document: Document, err: Exception) -> None:
+            done.skipped[info.name] += 1
+            done.failures.setdefault(info.name, str(err))
+
+        teller = skip if job.skip else None
+        reading = nullcontext() if reuser is None else reuser.reading()
+        with piece.part.open("wb") as stream, reading:
+            for document in read_piece(piece, done.rejected if job.skip else None):
+                old = None if reuser is None else reuser.old(document)
+                if reuser is None or old is None:
+                    votes, found = rules.votes(document, skip=teller)
+                    rows = {(s, e, label, sources[n], score) for s, e, label, n, score in votes}
+                    topics = [(t.label, t.score, t.source) for t in found]
+                else:
+                    rows, topics = reuser.update(document, old, teller)
+                    done.reused += 1
+                done.documents += 1
+                done.characters += len(document.text)
+                done.topic_votes += len(topics)
+                done.by_rule.update(row[3] for row in rows)
+                done.by_rule.update(topic[2] for topic in topics)
+                done.bytes += self._render.write(stream, document, sorted(rows), sorted(topics))
+        return done
 
 
 class Renderer:
