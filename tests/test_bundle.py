@@ -97,6 +97,28 @@ def test_the_graph_gives_torchs_logits_and_leaves_the_model_as_it_was(
     assert kinds & fused == (fused if kind == "esm" else set())
 
 
+@pytest.mark.parametrize("kind", ["esm", "bert"])
+def test_a_small_bundle_answers_alike_in_half_the_bytes(kind: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForTokenClassification
+
+    full = bundle(tiny.run_folder(kind), tmp_path / "full")
+    small = bundle(tiny.run_folder(kind), tmp_path / "small", small=True)
+    weights = "model.safetensors"
+    assert small.files[weights] < 0.6 * full.files[weights]
+    assert set(full.files) - set(small.files) == {"onnx/model.onnx"}
+    assert set(small.files) <= set(full.files)
+    stock = AutoModelForTokenClassification.from_pretrained(tmp_path / "small")
+    assert str(stock.dtype) == "torch.float32"
+    found = [
+        [document.spans for document in Extractor.from_pretrained(folder, backend).pipe(texts())]
+        for folder, backend in ((full.folder, "torch"), (small.folder, "torch"),
+                                (small.folder, "onnx"))
+    ]  # fmt: skip
+    spans = [[{(s.start, s.end, s.label) for s in row} for row in document] for document in found]
+    assert agreement(spans[0], spans[1]) >= 0.99
+    assert agreement(spans[0], spans[2]) >= 0.97
+
+
 def test_a_broken_run_leaves_the_older_bundle_as_it_was(tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny.run_folder(), run)

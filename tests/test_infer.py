@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,11 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from hanspan.bundle import bundle
 from hanspan.chunks import pieces
+from hanspan.cli import main
 from hanspan.data import Document, Span, read_documents, write_documents
 from hanspan.errors import HanspanError
 from hanspan.infer import Extractor, predict
@@ -378,7 +382,8 @@ def test_no_torch_on_the_onnx_path(tmp_path: Path) -> None:
     write_documents(tmp_path / "in.jsonl", [Document("a", "甲丙戊，木木木")])
     code = """
 import sys
-for name in ("torch", "transformers", "safetensors", "onnx", "huggingface_hub", "datasets"):
+for name in ("torch", "transformers", "safetensors", "tokenizers", "onnx", "huggingface_hub",
+             "datasets"):
     sys.modules[name] = None
 from hanspan.infer import predict
 print(predict(*sys.argv[1:3], model=sys.argv[3]).spans)
@@ -390,6 +395,73 @@ assert not any(m.startswith(("torch.", "pandas", "scipy", "sklearn")) for m in s
         capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert out.stdout.strip() == "{'PER': 1}", out.stderr
+
+
+def test_without_a_name_the_model_in_the_package_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "model"
+    bundle(tiny.run_folder(), small, small=True)
+    (small / "model.safetensors").unlink()  # a package may carry the graph alone
+    monkeypatch.setattr("hanspan.locate.EMBEDDED", small)
+    assert [s.label for s in Extractor.from_pretrained()("在甲丙戊，木木木").spans] == ["PER"]
+    (tmp_path / "in.txt").write_text("在甲丙戊，木木木", "utf-8")
+    out = tmp_path / "out.jsonl"
+    done = CliRunner().invoke(main, ["predict", str(tmp_path / "in.txt"), str(out)])
+    assert done.exit_code == 0, done.output
+    (document,) = read_documents(out)
+    assert [(s.start, s.end, s.label) for s in document.spans] == [(1, 4, "PER")]
+    with pytest.raises(HanspanError, match=r"model\.safetensors"):
+        Extractor.from_pretrained(backend="torch")
+    monkeypatch.setattr("hanspan.locate.EMBEDDED", tmp_path / "none")
+    with pytest.raises(HanspanError, match="no model inside this package"):
+        Extractor.from_pretrained()
+    done = CliRunner().invoke(main, ["predict", str(tmp_path / "in.txt"), str(out)])
+    assert done.exit_code == 2
+    assert "--model DIR" in done.output
+
+
+def test_the_packages_own_tokenizer_is_read_as_the_library_reads_it(tmp_path: Path) -> None:
+    from hanspan.chartokens import CharTokenizer
+    from hanspan.encode import TextEncoder
+    from hanspan.encoders import embedded_encoder
+
+    for folder in (tiny.bundle_folder(), embedded_encoder()):
+        assert folder is not None
+        light = CharTokenizer.from_folder(Path(folder))
+        assert light is not None
+        ours, library = TextEncoder(light), TextEncoder.from_folder(folder)  # type: ignore[arg-type]
+        for name in ("prefix", "suffix", "pad", "special"):
+            assert getattr(ours, name) == getattr(library, name), name
+        assert np.array_equal(ours.table, library.table)
+        ids = light.encode("甲[SEP]😀").ids
+        assert len(ids) == len(ours.prefix) + 7 + len(ours.suffix)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("pre_tokenizer", {"type": "Whitespace"}),
+        ("pre_tokenizer", {"type": "FixedLength", "length": 2}),
+        ("normalizer", {"type": "Lowercase"}),
+        ("post_processor", {"type": "ByteLevel"}),
+        ("post_processor", None),
+        ("model", {"type": "WordPiece", "vocab": {}, "unk_token": "[UNK]"}),
+        ("model", {"type": "WordLevel", "vocab": {}, "unk_token": "[UNK]"}),
+    ],
+)
+def test_any_other_tokenizer_is_left_to_the_library(
+    part: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hanspan.chartokens import CharTokenizer
+
+    shutil.copytree(tiny.bundle_folder(), tmp_path / "model")
+    path = tmp_path / "model" / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), part: value}), "utf-8")
+    assert CharTokenizer.from_folder(tmp_path / "model") is None
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(HanspanError, match=r"hanspan\[tokenizers\]"):
+        Extractor.from_pretrained(tmp_path / "model", "onnx")
 
 
 # what can be read

@@ -61,6 +61,7 @@ def bundle(
     out_dir: str | os.PathLike[str],
     *,
     onnx: bool = True,
+    small: bool = False,
     report: str | os.PathLike[str] | None = None,
     texts: str | os.PathLike[str] | None = None,
     name: str | None = None,
@@ -74,6 +75,8 @@ def bundle(
         run_dir: what ``hanspan train`` wrote (``run_dir/model``), or a model folder.
         out_dir: the bundle; a bundle that stands there is replaced, anything else is refused.
         onnx: add both ONNX graphs.
+        small: half-precision weights, and of the graphs the int8 one alone where it agrees: less
+            than half the bytes. The graphs are compared with the weights as they are packed.
         report: ``report.json`` of ``hanspan evaluate``; else the one in or beside ``run_dir``.
         texts: documents to compare int8 with fp32 on; else ``documents.jsonl`` beside the run.
         name: heading of the card; else the name of the folder.
@@ -95,6 +98,8 @@ def bundle(
         _copy(source, made)
         check_folder(made)  # damaged weights are named here, not in a library's own words
         stock_labels(made, meta)
+        if small:
+            _halve(made)
         origin = made_from(run)
         meta = replace(meta, extra={**meta.extra, "made_from": origin})
         meta.write(made)
@@ -108,6 +113,8 @@ def bundle(
         if onnx:
             tell(2, steps, "writing and comparing ONNX graphs")
             add_onnx(made, samples, checks)
+            if small and (made / INT8).is_file():
+                (made / FP32).unlink()
         tell(steps - 1, steps, "card")
         _card(made, meta, name or out.name, license, sources, measured, checks)
         check_folder(made)
@@ -172,6 +179,20 @@ def stock_labels(folder: Path, meta: ModelMeta) -> None:
     config["id2label"] = {str(key): names[key] for key in sorted(names)}
     config["label2id"] = {name: key for key, name in sorted(names.items(), reverse=True)}
     _write_json(path, config)
+
+
+def _halve(folder: Path) -> None:
+    """Store float32 weights as float16; config.json still says float32, so stock computes in it."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    for path in (folder / "model.safetensors", folder / "topic" / "model.safetensors"):
+        if path.is_file():
+            weights = {
+                name: value.astype(np.float16) if value.dtype == np.float32 else value
+                for name, value in load_file(path).items()
+            }
+            save_file(weights, path, metadata={"format": "pt"})
 
 
 def _write_json(path: Path, value: Any) -> None:

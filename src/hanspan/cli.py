@@ -285,16 +285,18 @@ def evaluate(
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUT_DIR", type=click.Path(path_type=Path))
 @click.option("--onnx/--no-onnx", default=True, show_default=True)
-def bundle(run_dir: Path, output: Path, onnx: bool) -> None:
+@click.option("--small", is_flag=True, help="Half-precision weights; of the graphs int8 alone.")
+def bundle(run_dir: Path, output: Path, onnx: bool, small: bool) -> None:
     """Package a trained RUN as a folder that is a Hub repository.
 
     \b
     hanspan bundle runs/news/run my-model
+    hanspan bundle runs/news/run my-model --small
     """
     from hanspan.bundle import bundle as work
     from hanspan.cli_run import say
 
-    say(work(run_dir, output, onnx=onnx), output, f"hanspan push {output} OWNER/NAME")
+    say(work(run_dir, output, onnx=onnx, small=small), output, f"hanspan push {output} OWNER/NAME")
 
 
 if __name__ == "__main__":

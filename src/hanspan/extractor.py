@@ -1,8 +1,9 @@
 """The Extractor: text in, a Document with spans and topic out.
 
-Loads a bundle or a model folder from disk or the Hub. The ONNX backend needs onnxruntime,
-tokenizers and numpy alone; torch is imported only for the torch backend. All decoding is that
-of ``hanspan.encode``, the same that training scores itself with.
+Loads a bundle or a model folder from disk or the Hub. The ONNX backend needs onnxruntime and
+numpy, and tokenizers for other tokenizers than the package's own; torch is imported only for the
+torch backend. All decoding is that of ``hanspan.encode``, the same that training scores itself
+with.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -97,7 +98,8 @@ class Extractor:
         meta = check_folder(folder, links_into=hub_blobs(folder))
         graph = onnx_file(folder, precision)
         if backend == "auto":
-            backend = "onnx" if graph and not _gpu_in_use() else "torch"
+            weights = (folder / "model.safetensors").is_file()
+            backend = "onnx" if graph and not (weights and _gpu_in_use()) else "torch"
         if backend == "onnx" and graph is None:
             raise HanspanError(
                 f"{folder}: found no ONNX graph (precision {precision}); expected one made by "
@@ -107,6 +109,11 @@ class Extractor:
         if backend == "onnx" and graph is not None:
             forward = onnx_forward(graph, meta, threads)
         else:
+            if not (folder / "model.safetensors").is_file():
+                raise HanspanError(
+                    f"{folder}: found no model.safetensors, which torch needs; expected a whole "
+                    f"bundle, or the onnx backend"
+                )
             forward = torch_forward(folder, device)
             most = _GPU_TOKENS if (device or "").startswith("cuda") or _gpu_in_use() else most
         encoder = _encoder(folder)
@@ -282,8 +289,17 @@ def _loudest(votes: Document) -> str | None:
 
 def _encoder(folder: Path) -> TextEncoder:
     """The tokenizer; a damaged one makes its library panic, which is no Exception."""
+    from hanspan.chartokens import CharTokenizer
+
     try:
+        if (own := CharTokenizer.from_folder(folder)) is not None:
+            return TextEncoder(cast(Any, own))
         return TextEncoder.from_folder(folder)
+    except ImportError:
+        raise HanspanError(
+            f"{folder}: found no package tokenizers, which this model's tokenizer needs; type: "
+            f"pip install 'hanspan[tokenizers]'"
+        ) from None
     except (HanspanError, KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as err:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from hanspan.errors import HanspanError
 
+EMBEDDED = Path(__file__).with_name("assets") / "model"
+"""The bundle inside the package; a build may carry none."""
+
 
 def embedded() -> Path:
     """The folder of the model inside the package.
@@ -14,13 +17,13 @@ def embedded() -> Path:
     Raises:
         HanspanError: if this build of the package carries none.
     """
-    folder = Path(__file__).with_name("assets") / "model"
-    if not (folder / "hanspan.json").is_file():
+    if not (EMBEDDED / "hanspan.json").is_file():
         raise HanspanError(
-            "found no model inside this package and none was named; "
-            "type: hanspan predict IN OUT --model DIR (or OWNER/NAME on the Hub)"
+            "found no model inside this package and none was named; expected one: "
+            "hanspan predict IN OUT --model DIR (or OWNER/NAME on the Hub), in Python "
+            "Extractor.from_pretrained(DIR)"
         )
-    return folder
+    return EMBEDDED
 
 
 def find_model(
