@@ -14,6 +14,7 @@ from hanspan.encode import TextEncoder, collate
 from hanspan.joint import JointModel
 from hanspan.model import forward_fn
 from hanspan.rows import Row, dense_targets, mine_mentions, replace_mentions
+from hanspan.shapes import fixed_length
 from hanspan.soft import POSITIVE
 from hanspan.train_settings import TrainSettings
 
@@ -48,13 +49,15 @@ class RowDataset(Dataset[dict[str, Any]]):
 
 
 class Collator:
-    """Pads the rows of a batch to tensors, special tokens in place."""
+    """Pads the rows of a batch to tensors, special tokens in place; to fixed lengths if given."""
 
-    def __init__(self, encoder: TextEncoder) -> None:
-        self.encoder = encoder
+    def __init__(self, encoder: TextEncoder, fixed: tuple[int, ...] = ()) -> None:
+        self.encoder, self.fixed = encoder, fixed
 
     def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        ids, mask = collate([item["ids"] for item in items], self.encoder)
+        longest = max(len(item["ids"]) for item in items) + self.encoder.special
+        length = fixed_length(longest, self.fixed)
+        ids, mask = collate([item["ids"] for item in items], self.encoder, length)
         tags, first = items[0]["targets"].shape[1], len(self.encoder.prefix)
         targets = np.zeros((*ids.shape, tags), np.float32)
         weights = np.zeros(ids.shape, np.float32)

@@ -199,10 +199,11 @@ def plan_windows(
 
 
 def collate(
-    rows: Sequence[NDArray[np.int64]], encoder: TextEncoder
+    rows: Sequence[NDArray[np.int64]], encoder: TextEncoder, length: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Add special tokens and pad: ``(input_ids, attention_mask)``, each (B, L)."""
-    before, longest = len(encoder.prefix), max(len(row) for row in rows) + encoder.special
+    """Add special tokens, pad to at least ``length``: ``(input_ids, attention_mask)``, (B, L)."""
+    before = len(encoder.prefix)
+    longest = max(length, max(len(row) for row in rows) + encoder.special)
     ids = np.full((len(rows), longest), encoder.pad, np.int64)
     mask = np.zeros((len(rows), longest), np.int64)
     for number, row in enumerate(rows):

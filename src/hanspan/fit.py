@@ -6,6 +6,7 @@ import csv
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -23,6 +24,7 @@ from hanspan.errors import HanspanError
 from hanspan.joint import JointModel
 from hanspan.losses import soft_cross_entropy, tag_loss, weighted_mean
 from hanspan.rows import Row, TokenBudget
+from hanspan.shapes import compiled_encoder, fixed_lengths
 from hanspan.train_settings import TrainSettings
 
 Progress = Callable[[int, int | None, str], None]
@@ -256,9 +258,9 @@ def fit(
     if not rows:
         raise HanspanError("no text to train on; expected at least one document with characters")
     folder.mkdir(parents=True, exist_ok=True)
-    sampler = TokenBudget(
-        [len(r) + encoder.special for r in rows], settings.batch_tokens, settings.seed
-    )
+    lengths = [len(r) + encoder.special for r in rows]
+    fixed = fixed_lengths(settings.max_length) if settings.compile else ()
+    sampler = TokenBudget(lengths, settings.batch_tokens, settings.seed, fixed)
     args = TrainingArguments(
         output_dir=str(folder),
         seed=settings.seed,
@@ -303,7 +305,7 @@ def fit(
         model=model,
         args=args,
         train_dataset=RowDataset(rows, model.n_tags, settings, room),
-        data_collator=Collator(encoder),
+        data_collator=Collator(encoder, fixed),
         optimizers=(optimizer, None),
         callbacks=[watch],
         sampler=sampler,
@@ -314,7 +316,9 @@ def fit(
     trainer.remove_callback(PrinterCallback)
     last = get_last_checkpoint(str(folder)) if resume else None
     started = perf_counter()
-    trainer.train(resume_from_checkpoint=last)
+    shapes = {(max(1, settings.batch_tokens // length), length) for length in fixed}
+    with compiled_encoder(model, shapes) if fixed else nullcontext():
+        trainer.train(resume_from_checkpoint=last)
     return Fitted(
         steps=steps,
         epochs=epochs,

@@ -280,30 +280,42 @@ def prior_correction(rows: Sequence[Row], unknown_share: float) -> float:
     return float(np.log((trusted + unknown) / (trusted + unknown_share * unknown)))
 
 
+def _by_length(lengths: Sequence[int], fixed: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Rows by length: (length of the longest, rows), or (fixed length, rows)."""
+    bounds = iter(fixed)
+    top = next(bounds, 16)
+    classes: list[tuple[int, list[int]]] = []
+    members: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if lengths[index] > top:
+            if members:
+                classes.append((top if fixed else lengths[members[-1]], members))
+            members = []
+            while top < lengths[index]:
+                top = next(bounds, top + max(8, top // 8))
+        members.append(index)
+    if members:
+        classes.append((top if fixed else lengths[members[-1]], members))
+    return classes
+
+
 class TokenBudget:
     """Batches of rows of like length, each with about the same number of tokens.
 
     Yields lists of ``(epoch, row)``. Rows are drawn into classes of length; what does not fill
     a batch moves on to the next longer class. The number of batches is the same in each epoch,
     and their content is a function of (seed, epoch).
+
+    With ``fixed`` the classes are those lengths (see :mod:`hanspan.shapes`).
     """
 
     batch_size = None  # accelerate asks; the size varies
 
-    def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], budget: int, seed: int, fixed: Sequence[int] = ()
+    ) -> None:
         self.budget, self.seed, self.epoch = budget, seed, 0
-        self.classes: list[tuple[int, list[int]]] = []
-        top, members = 16, list[int]()
-        for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-            if lengths[index] > top:
-                if members:
-                    self.classes.append((lengths[members[-1]], members))
-                members = []
-                while top < lengths[index]:
-                    top += max(8, top // 8)
-            members.append(index)
-        if members:
-            self.classes.append((lengths[members[-1]], members))
+        self.classes = _by_length(lengths, fixed)
         self._length = sum(1 for _ in self._batches(0))
 
     def __len__(self) -> int:
