@@ -9,6 +9,9 @@ without them.
 ``--groups news,thucnews`` takes some groups; ``--scale 0.2`` a share of the text; ``--curve`` adds
 supervised runs on 100, 300, 1,000 and 3,000 sentences; ``--work DIR`` keeps what is trained, and a
 second call goes on from there; ``key=value`` words are settings of training.
+``--model FOLDER`` trains nothing: it scores a finished model (a run's ``run/model``, a bundle) on
+the sets of one group beside rules and label model; ``--weak TRAIN.jsonl`` tells which mentions its
+weak labels held.
 """
 
 from __future__ import annotations
@@ -89,6 +92,25 @@ def rows_of_group(
     return rows
 
 
+def rows_of_model(
+    group: bench.Group, model: Path, weak: Path | None, work: Path
+) -> list[dict[str, Any]]:
+    """Rules, label model and a finished model on the sets of a group."""
+    known = bench.known_mentions(weak) if weak else None
+    rows: list[dict[str, Any]] = []
+    for wanted in group.sets:
+        answers = {
+            "rules + vote": bench.by_rules(group, wanted, work, "vote"),
+            "label model": bench.by_rules(group, wanted, work, "auto"),
+            "student": bench.predicted(model, bench.gold_of(wanted)),
+        }
+        for what, answer in answers.items():
+            new = bench.row(what, wanted, bench.score(wanted, answer, known))
+            bench.show(new)
+            rows.extend(new)
+    return rows
+
+
 def main() -> int:
     """Run and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -99,6 +121,8 @@ def main() -> int:
     parser.add_argument("--steps", default="student,self-training,distilled,supervised")
     parser.add_argument("--curve", action="store_true")
     parser.add_argument("--work", type=Path)
+    parser.add_argument("--model", type=Path, metavar="FOLDER")
+    parser.add_argument("--weak", type=Path, metavar="TRAIN.jsonl")
     parser.add_argument("settings", nargs="*", metavar="key=value")
     options = parser.parse_args()
     words = list(options.settings)
@@ -111,11 +135,15 @@ def main() -> int:
     if unknown := chosen - {g.name for g in bench.GROUPS}:
         parser.error(f"groups {sorted(unknown)}: expected some of "
                      f"{', '.join(g.name for g in bench.GROUPS)}")  # fmt: skip
+    if options.model and len(chosen) != 1:
+        parser.error("--model: expected one group, such as --groups news")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         for group in bench.GROUPS:
-            if group.name in chosen:
+            if group.name in chosen and options.model:
+                rows += rows_of_model(group, options.model, options.weak, work / group.name)
+            elif group.name in chosen:
                 rows += rows_of_group(
                     group,
                     work / group.name,

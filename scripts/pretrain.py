@@ -124,7 +124,8 @@ def main() -> int:
             torch.set_num_threads(settings.threads)
         if args.branch:
             settings = branch(settings, args.branch, args.decay_tokens)
-        Trainer(settings.run, shards, Path(settings.folder)).run()
+        if not Trainer(settings.run, shards, Path(settings.folder)).run():
+            print("stopped and saved; the same command goes on")
     except HanspanError as error:
         print(error, file=sys.stderr)
         return 2

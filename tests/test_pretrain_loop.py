@@ -6,7 +6,9 @@ pytest tests/test_pretrain_loop.py
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -89,6 +91,28 @@ def test_a_killed_run_gives_the_losses_of_the_unbroken_one(
     )
     assert one == two
     assert len(losses(tmp_path / "whole")) == 11
+
+
+def test_sigterm_saves_the_step_it_came_in(
+    shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(RUN, network=replace(NETWORK, dropout=0.1))
+    Trainer(settings, shards, tmp_path / "whole").run()
+    stopped = Trainer(settings, shards, tmp_path / "stopped")
+    plain = stopped.train_step
+
+    def step() -> float:
+        if stopped.step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain()
+
+    monkeypatch.setattr(stopped, "train_step", step)
+    before = signal.getsignal(signal.SIGTERM)
+    assert stopped.run() is False
+    assert stopped.step == 5
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert Trainer(settings, shards, tmp_path / "stopped").run() is True
+    assert losses(tmp_path / "whole") == losses(tmp_path / "stopped")
 
 
 def test_training_learns_and_a_branch_leaves_the_run_alone(shards: Shards, tmp_path: Path) -> None:

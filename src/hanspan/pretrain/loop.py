@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,6 +24,34 @@ from hanspan.pretrain.optim import OptimSettings, Schedule, build_optimizers
 from hanspan.pretrain.sampling import Sampler, Window, ahead
 from hanspan.pretrain.speed import measured_tflops, token_flops
 from hanspan.pretrain.tokenizer import SEP, CharTable, load_vocab
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Set when SIGINT or SIGTERM comes, so that a step is finished and saved; a second one kills.
+
+    Outside the main thread, where signals cannot be caught, it stays unset.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(*_: Any) -> None:
+        asked.set()
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        restore()
 
 
 @dataclass(frozen=True)
@@ -211,8 +241,23 @@ class Trainer:
             or s.schedule.finished(self.tokens)
         )
 
-    def run(self) -> None:
-        """Train to the end of the settings; the last thing written is a checkpoint."""
+    def run(self) -> bool:
+        """Train to the end of the settings; the last thing written is a checkpoint.
+
+        Returns:
+            Whether the end was reached; False where Ctrl-C or SIGTERM asked to stop before.
+        """
+        with _asked_to_stop() as stop:
+            self._steps(stop)
+        ended = not stop.is_set()
+        if ended:
+            self._log({"heldout": self.heldout()})
+        self.save()
+        if self.world > 1:
+            torch.distributed.destroy_process_group()
+        return ended
+
+    def _steps(self, stop: threading.Event) -> None:
         s = self.settings
         began = saved = evaluated = logged = last = time.monotonic()
         milestones = [m for m in s.milestones if m > self.tokens]
@@ -220,7 +265,7 @@ class Trainer:
         mark = self.tokens
         flops = token_flops(s.network, s.masks, s.windows)
         peak = s.peak_tflops or measured_tflops(self.device)
-        while not self.done(began):
+        while not (self.done(began) or stop.is_set()):
             losses.append(self.train_step())
             now = time.monotonic()
             self.seconds += now - last
@@ -239,7 +284,3 @@ class Trainer:
                 saved = time.monotonic()
             if milestones and self.tokens >= milestones[0]:
                 self.save(self.folder / f"checkpoint-{milestones.pop(0)}.safetensors")
-        self._log({"heldout": self.heldout()})
-        self.save()
-        if self.world > 1:
-            torch.distributed.destroy_process_group()
