@@ -5,8 +5,11 @@ Only maps of one character to one are used, so offsets in a view are offsets in 
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,25 +28,38 @@ def fold_width(text: str) -> str:
     return text.translate(_WIDTH) if _HAS_WIDE.search(text) else text
 
 
+class _Simplify:
+    """OpenCC's ``t2s`` as an array over code points, and the phrases that go another way."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self.single = np.arange(0x110000, dtype=np.uint32)
+        self.single[[ord(c) for c in table["from"]]] = [ord(c) for c in table["to"]]
+        self.phrases: Mapping[str, str] = table["phrases"]
+        longest = sorted(self.phrases, key=len, reverse=True)
+        self.pattern = re.compile("|".join(map(re.escape, longest)))
+        self.cue = np.zeros(0x110000, bool)  # characters that a phrase writes in its own way
+        for old, new in self.phrases.items():
+            for before, after in zip(old, new, strict=True):
+                self.cue[ord(before)] |= bool(self.single[ord(before)] != ord(after))
+
+    def __call__(self, text: str) -> str:
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        plain = self.single[points]
+        if self.cue[points].any():
+            for match in self.pattern.finditer(text):
+                plain[match.start() : match.end()] = [ord(c) for c in self.phrases[match.group()]]
+        return plain.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
 @lru_cache(maxsize=1)
-def _opencc() -> Any:
-    import opencc
-
-    return opencc.OpenCC("t2s")
-
-
-@lru_cache(maxsize=1)
-def _single() -> dict[int, str]:
-    convert = _opencc().convert
-    chars = [chr(c) for c in (*range(0x3400, 0xA000), *range(0x20000, 0x2A6E0))]
-    pairs = zip(chars, convert("\n".join(chars)).split("\n"), strict=True)
-    return {ord(a): b for a, b in pairs if a != b and len(b) == 1}
+def _simplify() -> _Simplify:
+    path = Path(__file__).parents[1] / "assets" / "simplified.json"
+    return _Simplify(json.loads(path.read_text("utf-8")))
 
 
 def to_simplified(text: str) -> str:
-    """Simplified characters (opencc ``t2s``), always of the same length."""
-    out: str = _opencc().convert(text)
-    return out if len(out) == len(text) else text.translate(_single())
+    """Simplified characters (OpenCC's ``t2s``), always of the same length."""
+    return _simplify()(text)
 
 
 class View:
