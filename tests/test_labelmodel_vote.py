@@ -40,6 +40,21 @@ def test_agreement_decides_a_disagreement_about_borders() -> None:
     assert answer(one) == [(0, 5, "ORG")]
 
 
+def test_a_tie_of_types_goes_to_the_rule_that_is_less_often_contradicted(tmp_path: Path) -> None:
+    tied = votes((0, 2, "PER", "contradicted"), (0, 2, "LOC", "sound"))
+    assert answer(tied) == [(0, 2, "PER")]  # nobody knows: the first type of the task
+    alone = [votes((0, 2, "LOC", "sound")) for _ in range(4)]
+    weak, out = tmp_path / "weak.jsonl", tmp_path / "train.jsonl"
+    write_documents(weak, [*alone, tied])
+    (tmp_path / "weak.rules.json").write_text(json.dumps(META), "utf-8")
+    aggregate(weak, out)
+    assert [s.label for s in list(read_documents(out))[-1].spans] == ["LOC"]
+    write_documents(tmp_path / "new.jsonl", [tied])
+    again = tmp_path / "again.jsonl"
+    aggregate(tmp_path / "new.jsonl", again, model=tmp_path / "train.labelmodel.json")
+    assert [s.label for d in read_documents(again) for s in d.spans] == ["LOC"]
+
+
 def test_copies_of_a_rule_do_not_outvote_when_grouped() -> None:
     spans = [(0, 4, "PER", "a"), (0, 4, "PER", "b"), *((0, 4, "LOC", f"c{i}") for i in range(5))]
     assert answer(votes(*spans)) == [(0, 4, "LOC")]

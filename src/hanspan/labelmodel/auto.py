@@ -51,7 +51,7 @@ def make_model(method: str, names: Names, counts: Mapping[Pattern, int]) -> Span
         return DawidSkene(names).fit(counts)
     if method == "hmm":
         return HMM(names).fit(counts)
-    return SpanVote(names)
+    return SpanVote(names).fit(counts)
 
 
 def choose_method(

@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 LIMIT = 2_000_000
 """Positions times states of one batch."""
+SLOTS, LENGTHS = (2, 5, 16), (5, 12, 32)
+"""Sizes that tables are padded to: each table costs some hundred calls of numpy, whatever is in
+it, and a corpus has about a thousand distinct patterns."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,10 @@ def tabulate(
         labels = {c.label for c in candidates}
         everything = names.entity in labels
         used.append(sorted(range(len(names.labels)) if everything else labels) or [0])
-    keys = [(_rung(len(u)), _rung(p.length)) for u, p in zip(used, patterns, strict=True)]
+    keys = [
+        (_rung(len(u), SLOTS), _rung(p.length, LENGTHS))
+        for u, p in zip(used, patterns, strict=True)
+    ]
     order = sorted(range(len(patterns)), key=lambda i: keys[i])
     lo = 0
     while lo < len(order):
@@ -88,9 +94,9 @@ def tabulate(
         lo = hi
 
 
-def _rung(size: int) -> int:
+def _rung(size: int, ladder: tuple[int, ...]) -> int:
     """Next size on a coarse ladder, so that few kinds of tables are needed."""
-    return next((rung for rung in (1, 2, 3, 5, 8, 12, 18, 28, 42) if size <= rung), size)
+    return next((rung for rung in ladder if size <= rung), size)
 
 
 def _table(

@@ -40,8 +40,6 @@ class Settings:
         trusted: share of pseudo-votes of the strongest kind on the label voted for.
         part: share of these on "part" instead.
         alike: chance that rules take a part of a longer entity for an entity of its own.
-        longer: log odds that of two places with the same label, one inside the other, the
-            longer is right, before it is known which rules voted.
         start: probability of what the vote chose, in the first step.
         threshold: a span is chosen when it is at least this probable.
     """
@@ -52,7 +50,6 @@ class Settings:
     trusted: float = 0.9
     part: float = 0.05
     alike: float = 0.8
-    longer: float = 0.7
     start: float = 0.8
     threshold: float = 0.4
 
@@ -85,7 +82,7 @@ class DawidSkene:
         if not len(items):
             return self
         pseudo = self._pseudo(self.events.known)
-        q = self._start(patterns, items)
+        q = self._start(counts, items)
         mass = (q * items.count[:, None]).sum(0) + 1.0
         mass[-1] = mass[-2]  # a part within a longer entity is as likely as none elsewhere
         self.prior = np.log(mass / mass.sum())
@@ -123,7 +120,7 @@ class DawidSkene:
         size = self._mean_size(items) * np.log(self.size) - self.size
         return float((pseudo * self.emit).sum() + self.settings.strength * size.sum())
 
-    def _start(self, patterns: Sequence[Pattern], items: Items) -> Floats:
+    def _start(self, counts: Mapping[Pattern, int], items: Items) -> Floats:
         """Posterior that the vote implies, (I, T + 2)."""
         types = len(self.names.labels)
         sure = self.settings.start
@@ -133,8 +130,9 @@ class DawidSkene:
         bounds = items.lattice.offsets
         start, end = items.lattice.start.tolist(), items.lattice.end.tolist()
         taken = np.zeros(len(items))
-        for i, answer in enumerate(SpanVote(self.names).resolve(patterns)):
-            wins = {(c.start, c.end): c.label for c in answer.chosen}
+        vote = SpanVote(self.names).fit(counts)
+        for i, pattern in enumerate(counts):
+            wins = {(c.start, c.end): c.label for c in vote.winners(pattern)}
             for item in range(bounds[i], bounds[i + 1]):
                 label = wins.get((start[item], end[item]))
                 if label is not None:
@@ -184,7 +182,7 @@ class DawidSkene:
         typed = np.where(items.allowed, score[:, :types], -np.inf)
         top = typed.max(1, initial=-1e9)
         entity = top + np.log(np.exp(typed - top[:, None]).sum(1))
-        weight = entity - score[:, types] + self.settings.longer * items.longer
+        weight = entity - score[:, types]
         alike = np.log(self.settings.alike)
         as_part = score[:, types + 1] + np.log1p(-self.settings.alike)
         either = np.logaddexp(as_part, entity + alike)

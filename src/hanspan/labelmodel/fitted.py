@@ -83,9 +83,10 @@ def fit(
             with "hmm" they are voted.
         calibrate: also fit the curve of the probabilities on hidden rules ("auto" always does).
     """
-    if method == "vote" and not calibrate:
-        return Fitted(names, "vote", "asked for", SpanVote(names), TopicVoter(names), "vote")
     documents = sample(documents)
+    if method == "vote" and not calibrate:
+        spans: SpanModel = SpanVote(names).fit(count_patterns(documents, names))
+        return Fitted(names, "vote", "asked for", spans, TopicVoter(names), "vote")
     touching = count_patterns(documents, names, touching=True)
     curve, reason = Curve(), "asked for"
     about: dict[str, Any] = {}
@@ -151,6 +152,8 @@ def save(fitted: Fitted, path: str | os.PathLike[str]) -> None:
         "calibration": asdict(fitted.curve),
         **fitted.about,
     }
+    if isinstance(fitted.spans, SpanVote):
+        about["trust"] = fitted.spans.trust
     for part, model in (("spans", fitted.spans), ("topics", fitted.topics)):
         for key in _ARRAYS.get(type(model), ()):
             arrays[f"{part}_{key}"] = getattr(model, key)
@@ -196,6 +199,8 @@ def load(path: str | os.PathLike[str]) -> Fitted:
                 with np.load(npz_path(path), allow_pickle=False) as file:
                     for key in _ARRAYS[type(model)]:
                         setattr(model, key, file[f"{part}_{key}"])
+        if isinstance(spans, SpanVote):
+            spans.trust = tuple(float(x) for x in about.get("trust", ()))
         curve = Curve(**about["calibration"])
     except (ValueError, KeyError, TypeError, OSError) as err:
         raise HanspanError(f"{path}: damaged or no label model ({err!r})") from None

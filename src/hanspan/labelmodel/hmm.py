@@ -192,7 +192,7 @@ class HMM:
         """Expected counts when the vote is right with a fixed probability."""
         types, sure = len(self.names.labels), self.settings.start
         found = self._zero()
-        answers = SpanVote(self.names).resolve(patterns)
+        vote = SpanVote(self.names).fit(dict(zip(patterns, times.tolist(), strict=True)))
         for cells in batches:
             rows, width, states = cells.allowed.shape
             k = cells.slots.shape[1]
@@ -202,7 +202,7 @@ class HMM:
                     label: slot for slot, label in reversed(list(enumerate(cells.slots[row])))
                 }
                 ended, before = 0, 0
-                for c in answers[i].chosen:
+                for c in vote.winners(patterns[i]):
                     slot = slot_of[c.label]
                     for at in range(c.start, c.end):
                         tag = tag_of(at, c.start, c.end, slot)

@@ -98,7 +98,6 @@ class Items:
         outer, inner: pairs of items; the second lies inside the first and may be a part of it: it
             has no label in common with it, or is one of several pieces of the same label. (One
             place of the same label inside is a disagreement about borders, and no pair.)
-        longer: float (I,), 1 where such a disagreement exists and this is the longer place.
     """
 
     lattice: Lattice
@@ -110,7 +109,6 @@ class Items:
     weight: NDArray[np.float64]
     outer: NDArray[np.int64]
     inner: NDArray[np.int64]
-    longer: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.count)
@@ -127,7 +125,6 @@ def build_items(
     count: list[int] = []
     votes: list[tuple[int, int, float]] = []
     pairs: list[tuple[int, int]] = []
-    longer: dict[int, float] = {}
     for pattern, times in zip(patterns, counts, strict=True):
         by_place: dict[tuple[int, int], set[int]] = {}
         for c in admitted(pattern, names):
@@ -155,7 +152,6 @@ def build_items(
                     if p not in rivals or any(q[1] <= p[0] or p[1] <= q[0] for q in rivals)
                 ]
                 pairs += [(outer, index[p]) for p in parts]
-                longer[outer] = float(len(parts) < len(inside))
         offsets.append(len(place_list))
     allowed = np.zeros((len(place_list), types), bool)
     voted = np.zeros((len(place_list), types), bool)
@@ -166,8 +162,6 @@ def build_items(
     spots = np.array(place_list, np.int64).reshape(-1, 2)
     links = np.array(pairs, np.int64).reshape(-1, 2)
     heard_all = np.array(votes, np.float64).reshape(-1, 3)
-    extra = np.zeros(len(place_list))
-    extra[list(longer)] = list(longer.values())
     return Items(
         Lattice(spots[:, 0], spots[:, 1], np.array(offsets, np.int64)),
         np.array(count, np.float64),
@@ -178,5 +172,4 @@ def build_items(
         heard_all[:, 2],
         links[:, 0],
         links[:, 1],
-        extra,
     )
