@@ -7,8 +7,11 @@ Same weights, same texts, one run. Without --model: the embedded model, or else 
 embedded encoder's shape with random weights, whose speed is that of a trained one; without
 --texts: pieces of the sample inside the package, of 10 to 400 characters. "limit" is what ONNX
 Runtime's int8 matrix product reaches here on one large product, divided by the products that the
-model needs for a character. With one thread the seconds are those of the CPU, so that other work
-on the machine does not count. Memory and cold start are those of processes of their own.
+model needs for a character. Few networks can come near it: with inputs and outputs in fp32, as
+between two layers, a product of the model's own shapes is much slower, so "ceiling" is what those
+products alone would allow if all else took no time. With one thread the seconds are those of the
+CPU, so that other work on the machine does not count. Memory and cold start are those of
+processes of their own.
 """
 
 from __future__ import annotations
@@ -101,8 +104,10 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     extract = Extractor.from_pretrained(model, "onnx", threads=args.threads)
     ours = characters / best(lambda: drain(extract.pipe(texts)), repeats)
     say(f"hanspan {ours:,.0f} characters a second")
-    fp32 = Extractor.from_pretrained(model, "onnx", precision="fp32", threads=args.threads)
-    exact = characters / best(lambda: drain(fp32.pipe(texts)), repeats)
+    exact = None
+    if (model / "onnx" / "model.onnx").is_file():
+        fp32 = Extractor.from_pretrained(model, "onnx", precision="fp32", threads=args.threads)
+        exact = characters / best(lambda: drain(fp32.pipe(texts)), repeats)
     pipe, peers = stock(model, extract.meta.max_length, args.threads), {}
     for size in (1, 8, 64):
         few = texts[: max(30, len(texts) // (4 if size == 1 else 2))]
@@ -113,13 +118,17 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     row("stream, int8", ours, "chars/s", f"transformers pipeline, batch {top}", peers[top])
     row("stream, int8 over the pipeline's best", ours / peers[top], "times", target=4)
     row("stream, int8 over the pipeline as it comes", ours / peers[1], "times", target=4)
-    row("stream, fp32 graph", exact, "chars/s", f"transformers pipeline, batch {top}", peers[top])
+    if exact is not None:
+        row("stream, fp32 graph", exact, "chars/s", f"transformers pipeline, batch {top}",
+            peers[top])  # fmt: skip
     if (tagger := jieba_speed(texts)) is not None:
         row("stream, int8", ours, "chars/s", "jieba.posseg", tagger)
-    limit = int8_limit(model, texts, args.threads)
-    if limit is not None:
+    if (limits := int8_limit(model, texts, extract.meta.max_length, args.threads)) is not None:
+        limit, ceiling = limits
         row("stream, int8", ours, "chars/s", "the cores' int8 limit", limit)
         row("stream, share of the int8 limit", 100 * ours / limit, "%", target=40)
+        row("stream, int8", ours, "chars/s", "its products alone, fp32 in and out", ceiling)
+        row("stream, share of that ceiling", 100 * ours / ceiling, "%")
     sentence = "江城市副市长林知远在数字农业论坛上表示，今年全市粮食产量预计增长3.5%。"
     count = 30 if args.quick else 100
     mine = 1000 * median(lambda: extract(sentence), count)
@@ -264,52 +273,89 @@ def jieba_speed(texts: Sequence[str]) -> float | None:
     return sum(map(len, few)) / best(lambda: [list(jieba.posseg.cut(text)) for text in few], 1)
 
 
-def int8_limit(model: Path, texts: Sequence[str], threads: int) -> float | None:
-    """Characters a second if the model were nothing but int8 products at full speed.
+def int8_limit(
+    model: Path, texts: Sequence[str], window: int, threads: int
+) -> tuple[float, float] | None:
+    """Characters a second if the model were nothing but int8 products: limit and ceiling.
 
     The products a token needs are the sizes of the graph's weight matrices (embeddings, which
-    are looked up, left out) and, in attention, two of hidden x length a layer.
+    are looked up, left out) and, in attention, two of hidden x length a layer. The limit does
+    them all at the speed of one large product; the ceiling leaves attention out and does each
+    matrix in its own shape, for 512 tokens, fp32 in and out.
     """
     try:
         import onnx
     except ImportError:
         return None
     import numpy as np
-    import onnxruntime as ort
-    from onnx import TensorProto, helper
+
+    from hanspan.onnx_export import export
 
     config = json.loads((model / "config.json").read_text("utf-8"))
-    graph = onnx.load(model / "onnx" / "model.onnx").graph
+    source = model / "onnx" / "model.onnx"
+    with tempfile.TemporaryDirectory() as folder:
+        if not source.is_file():  # a small bundle has the int8 graph alone
+            from hanspan.model import load_model
+
+            source = Path(folder) / "model.onnx"
+            export(load_model(model)[0], source)
+        graph = onnx.load(source).graph
     used = {
         name for node in graph.node if node.op_type in ("MatMul", "Gemm") for name in node.input
     }
-    weights = sum(
-        int(np.prod(item.dims)) for item in graph.initializer
+    shapes = [
+        (int(item.dims[0]), int(item.dims[1])) for item in graph.initializer
         if item.name in used and len(item.dims) == 2
-    )  # fmt: skip
+    ]  # fmt: skip
+    weights = sum(int(np.prod(shape)) for shape in shapes)
     hidden, layers = config["hidden_size"], config["num_hidden_layers"]
     total = sum(map(len, texts))
     # A character of a text of n characters attends to n others: 2 n hidden products a layer.
-    attention = 2 * hidden * layers * sum(len(text) ** 2 for text in texts) / total
-    size = 1024
-    kinds = [("a", TensorProto.UINT8, [size, size]), ("b", TensorProto.INT8, [size, size])]
-    inputs = [helper.make_tensor_value_info(*kind) for kind in kinds]
-    output = [helper.make_tensor_value_info("c", TensorProto.INT32, [size, size])]
-    b = np.random.default_rng(0).integers(-127, 127, (size, size)).astype(np.int8)
-    weight = helper.make_tensor("b", TensorProto.INT8, [size, size], b.tobytes(), raw=True)
-    node = helper.make_node("MatMulInteger", ["a", "b"], ["c"])
-    made = helper.make_graph([node], "limit", inputs[:1], output, [weight])
-    opset = [helper.make_opsetid("", 17)]
-    built = helper.make_model(made, opset_imports=opset, ir_version=8)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(built.SerializeToString(), options)
-    a = np.random.default_rng(1).integers(0, 255, (size, size)).astype(np.uint8)
-    session.run(None, {"a": a})
-    speed = size**3 / best(lambda: session.run(None, {"a": a}), 30)
+    pairs = sum(len(text) * min(len(text), window) for text in texts)
+    attention = 2 * hidden * layers * pairs / total
+    side = 1024
+    speed = side**3 / product_time(side, side, side, threads, bare=True)
     say(f"int8 products: {speed / 1e9:,.0f} thousand million a second; "
         f"{(weights + attention) / 1e6:.2f} million a character")  # fmt: skip
-    return speed / (weights + attention)
+    times = {shape: product_time(512, *shape, threads, bare=False) for shape in set(shapes)}
+    for (rows, columns), seconds in sorted(times.items()):
+        say(f"  512x{rows}x{columns}, fp32 in and out: {512 * rows * columns / seconds / 1e9:,.0f}")
+    return speed / (weights + attention), 512 / sum(times[shape] for shape in shapes)
+
+
+def product_time(rows: int, inner: int, columns: int, threads: int, bare: bool) -> float:
+    """Seconds of one int8 product in ONNX Runtime: bare, or with fp32 in and out."""
+    import numpy as np
+    import onnxruntime as ort
+    from onnx import TensorProto, helper
+
+    rng = np.random.default_rng(0)
+    values = rng.integers(-127, 127, (inner, columns)).astype(np.int8)
+    made = [helper.make_tensor("b", TensorProto.INT8, values.shape, values.tobytes(), raw=True)]
+    scales = np.full(columns, 0.01, np.float32)
+    kinds, node = (TensorProto.UINT8, TensorProto.INT32), helper.make_node
+    a = rng.integers(0, 255, (rows, inner)).astype(np.uint8 if bare else np.float32)
+    if bare:
+        nodes = [node("MatMulInteger", ["a", "b"], ["c"])]
+    else:
+        kinds = (TensorProto.FLOAT, TensorProto.FLOAT)
+        made += [helper.make_tensor("s", TensorProto.FLOAT, [columns], scales.tobytes(), raw=True)]
+        names = ["a", "b", "s"]
+        nodes = [node("DynamicQuantizeMatMul", names, ["c"], domain="com.microsoft")]
+    ends = [
+        helper.make_tensor_value_info("a", kinds[0], [rows, inner]),
+        helper.make_tensor_value_info("c", kinds[1], [rows, columns]),
+    ]
+    graph = helper.make_graph(nodes, "limit", ends[:1], ends[1:], made)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    built = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(
+        built.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    session.run(None, {"a": a})
+    return best(lambda: session.run(None, {"a": a}), 30)
 
 
 def run(code: str, *words: object) -> str:

@@ -8,6 +8,7 @@ import json
 import random
 import shutil
 import struct
+import sys
 import tempfile
 from pathlib import Path
 
@@ -133,6 +134,17 @@ def test_a_broken_run_leaves_the_older_bundle_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(HanspanError, match=r"no model\.safetensors; expected a finished run"):
         bundle(run, tmp_path / "new", onnx=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "run"]
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers"])
+def test_without_torch_it_says_what_to_type(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny.run_folder()
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(HanspanError, match=rf"found no {package}.*hanspan\[train,onnx\]"):
+        bundle(run, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:

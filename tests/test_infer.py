@@ -421,6 +421,19 @@ def test_without_a_name_the_model_in_the_package_answers(
     assert "--model DIR" in done.output
 
 
+@pytest.mark.parametrize(
+    ("name", "following"),
+    [("o.jsonl", "evaluate"), ("o.html", "open"), ("o.csv", "open"), ("o.conll", "import")],
+)
+def test_the_next_command_fits_the_form(name: str, following: str, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("在甲丙戊，木木木", "utf-8")
+    words = [str(tmp_path / "in.txt"), str(tmp_path / name), "--model", str(tiny.bundle_folder())]
+    done = CliRunner().invoke(main, ["predict", *words])
+    assert done.exit_code == 0, done.output
+    verbs = {verb for verb in ("evaluate", "open", "import") if f"{verb} " in done.output}
+    assert verbs == {following}
+
+
 def test_the_packages_own_tokenizer_is_read_as_the_library_reads_it(tmp_path: Path) -> None:
     from hanspan.chartokens import CharTokenizer
     from hanspan.encode import TextEncoder

@@ -87,6 +87,7 @@ def bundle(
         HanspanError: if the run is incomplete, or what was written does not load or agree;
             nothing then stands under ``out_dir``'s name that was not there before.
     """
+    _need_torch()
     run, out = Path(run_dir), Path(out_dir)
     source = run / "model" if (run / "model" / FILE).is_file() else run
     meta = ModelMeta.read(source)
@@ -120,6 +121,17 @@ def bundle(
         check_folder(made)
         sizes = {item: (made / item).stat().st_size for item in files(made)}
     return BundleSummary(str(out), sizes, parameters, checks)
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as err:
+        raise HanspanError(
+            f"found no {err.name}, which is needed to check a bundle in stock classes; type: "
+            f"pip install 'hanspan[train,onnx]'"
+        ) from None
 
 
 def _free(out: Path) -> None:

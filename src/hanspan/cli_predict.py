@@ -8,7 +8,7 @@ import click
 
 from hanspan.errors import HanspanError
 from hanspan.extractor import Rules
-from hanspan.formats import FORMS
+from hanspan.formats import FORMS, READABLE, form_of
 
 
 def rules_of(name: str | None) -> Rules | None:
@@ -106,6 +106,14 @@ def predict(
             uncertain=uncertain,
             progress=progress,
         )
-    plain = output.name.endswith(".jsonl") and not uncertain
-    later = f"hanspan evaluate GOLD.jsonl {output}" if plain else f"hanspan import {output} DONE"
-    say(summary, output, later)
+    say(summary, output, _following(output, form, uncertain))
+
+
+def _following(output: Path, form: str | None, uncertain: int | None) -> str:
+    """What one does with the file: annotate in it, score it, or look at it."""
+    kind = form_of(output, form)
+    if kind in READABLE:
+        return f"hanspan import {output} DONE.jsonl --form {kind}, once it is corrected"
+    if kind == "hanspan" and not uncertain:
+        return f"hanspan evaluate GOLD.jsonl {output}"
+    return f"open {output}"
