@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -173,6 +174,36 @@ def real_sets(
         yield BenchSet(f"{name}, {kind}", documents, meta, gold, mapping)
 
 
+def ec_set() -> BenchSet:
+    """DSNER EC: the words that the published distant annotation matched, as a dictionary.
+
+    Ten rules: for each of its five types the words matched once, and those matched more often.
+    The texts of the gold take no part in the dictionary.
+    """
+    root = data_root() / "gold" / "dsner_ec"
+    matched: Counter[tuple[str, str]] = Counter()
+    for d in read_documents(root / "distant_fa.jsonl"):
+        matched.update((s.label, d.text[s.start : s.end]) for s in d.spans)
+    words: dict[tuple[str, str], set[str]] = {}
+    for (label, word), times in matched.items():
+        words.setdefault((label, "often" if times > 1 else "once"), set()).add(word)
+    longest = max(len(word) for _, word in matched)
+    gold = list(read_documents(root / "dev.jsonl"))
+    out = []
+    for d in gold:
+        spans = []
+        for (label, kind), mine in words.items():
+            for start in range(len(d.text)):
+                ends = range(min(len(d.text), start + longest), start, -1)
+                end = next((e for e in ends if d.text[start:e] in mine), None)
+                if end is not None:
+                    spans.append(Span(start, end, label, 1.0, f"rule:{label}_{kind}"))
+        out.append(Document(d.id, d.text, tuple(spans)))
+    rules = {f"rule:{label}_{kind}": {"group": "", "priority": 0} for label, kind in sorted(words)}
+    labels = sorted({label for label, _ in words})
+    return BenchSet("DSNER EC, dictionary", out, _meta(labels, rules), gold)
+
+
 def generated(
     seed: int, documents: int = 1000, rules: int = 12, copies: int = 0, poor: bool = False
 ) -> BenchSet:
@@ -310,6 +341,7 @@ def all_sets(quick: bool) -> Iterator[BenchSet]:
     if "HANSPAN_DATA" in os.environ:
         yield from real_sets(lambda d: shipped_votes(d, "news"), "shipped", quick)
         yield from real_sets(poor_votes, "poor", quick)
+        yield ec_set()
         yield from topic_sets(quick)
     yield generated(8, rules=5, documents=300 if quick else 1000)
     yield generated(9, rules=12, poor=True, documents=200)
