@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from hanspan.data import Document
 from hanspan.rules import rule
@@ -19,6 +20,7 @@ _TRANS = (
     "敦烈别久罕丝垂戴卜润嘉珊翰逊堡喀露柳祖朵墨默奎芙芭薇碧佳玻弥黛曼楚莉略京采买提热孜江吐依汗娅沁其木"
 )
 _DOTS = ("·", "•", "・", "‧", "∙")
+_ALL_DOTS = (*_DOTS, "．")
 _TITLES, _WORDS, _PLACES = words("titles_strong"), words("not_person"), words("countries")
 _ALL_PLACES = _PLACES | words("places_world") | words("cities") | words("provinces")
 _GOES_ON = frozenset("和与及在对将则也同还已就访的为被向于以是有会曾率抵离等")
@@ -33,11 +35,19 @@ _FOREIGN_AFTER = re.compile(
 )
 
 
+@lru_cache(maxsize=1)
+def _runs(text: str) -> tuple[tuple[int, int], ...]:
+    """Runs of transliteration characters, which several rules look at."""
+    return tuple(match.span() for match in _RUN.finditer(text))
+
+
 @rule("dotted_name", labels=["PER"], group="person_form",
       yes=["由[[威尔·史密斯]]主演", "青年[[保罗· 伯格]]。"], no=["第1·2条"])  # fmt: skip
 def dotted_name(document: Document) -> Iterator[tuple[int, int]]:
     """Transliterated names with a middle dot."""
     text = document.text
+    if not any(dot in text for dot in _ALL_DOTS):
+        return
     for match in _DOTTED.finditer(text):
         start, end = match.span()
         head = starts(words("countries"), text, start)
@@ -64,8 +74,7 @@ def dotted_name(document: Document) -> Iterator[tuple[int, int]]:
 def foreign_name(document: Document) -> Iterator[tuple[int, int]]:
     """Runs of transliteration characters beside a post or a verb of saying."""
     text = document.text
-    for match in _RUN.finditer(text):
-        start, end = match.span()
+    for start, end in _runs(text):
         if text[end : end + 1] in _DOTS or (start and text[start - 1] in _DOTS):
             continue
         skip = starts(_PLACES, text, start, 8)
@@ -124,8 +133,7 @@ _NO_NAME_AFTER = frozenset("省市县区州岛港湾河湖山海洋队杯奖级�
 def foreign_run(document: Document) -> Iterator[tuple[int, int, str]]:
     """Long runs of characters that stand almost only in transliterations, without any cue."""
     text = document.text
-    for match in _RUN.finditer(text):
-        start, end = match.span()
+    for start, end in _runs(text):
         if text[end : end + 1] in _DOTS or (start and text[start - 1] in _DOTS):
             continue
         while end > start and text[end - 1] in _OFTEN:

@@ -24,6 +24,7 @@ BORDER = frozenset(
 )
 """Characters at which a name certainly ends."""
 _ENOUGH = 3.0
+_ROUNDED = _ENOUGH - 0.01  # what float32 may make of it
 _JOIN = frozenset("和与及、跟暨")
 _LINK = frozenset("由以对向同让被给把请据如是为像叫派因而当于随经")
 _OPENING, _CLOSING = frozenset('“"‘《【「'), frozenset('”"’》】」')
@@ -171,8 +172,12 @@ _RIGHT_TABLE = _bound(
 )
 
 
-def _candidates(text: str) -> list[int]:
-    """Places where a surname stands and the best that could be said for a name is enough."""
+def _candidates(text: str) -> list[tuple[int, float]]:
+    """Places where a surname stands and the best that could be said for a name is enough.
+
+    Returns:
+        Place, and the most that the name itself and what follows it may score.
+    """
     raw = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     size = len(raw)
     codes = np.full(size + 4, 0x3002, np.int32)  # 。 on the right
@@ -185,15 +190,19 @@ def _candidates(text: str) -> list[int]:
     one, two, three = codes.take(at + 1), codes.take(at + 2), codes.take(at + 3)
     left = _LEFT_TABLE.take(before)
     left[at == 0] = 1.0
-    form = _SURNAME_TABLE.take(own) + left + _GIVEN_TABLE.take(one)
+    form = _SURNAME_TABLE.take(own) + _GIVEN_TABLE.take(one)
     short = form + (0.3 + 0.7) + _RIGHT_TABLE.take(two)
     long = form + 0.7 + _GIVEN_TABLE.take(two) + _RIGHT_TABLE.take(three)
-    best = np.maximum(short, long)
-    good = best >= _ENOUGH
-    at, best = at[good], best[good]
-    at = at[(best >= _ENOUGH - _NO_WORD) | ~_among(_pair(codes, at), _WORD_PAIRS)]
-    found: list[int] = at.tolist()
-    return sorted({*found, *compound.tolist()}) if len(compound) else found
+    most = np.maximum(short, long)
+    best = most + left
+    good = best >= _ROUNDED
+    at, best, most = at[good], best[good], most[good]
+    word = _among(_pair(codes, at), _WORD_PAIRS)
+    most[word] += _NO_WORD
+    good = ~word | (best >= _ROUNDED - _NO_WORD)
+    found = dict(zip(at[good].tolist(), most[good].tolist(), strict=True))
+    found.update(dict.fromkeys(compound.tolist(), 99.0))
+    return sorted(found.items()) if len(compound) else [*found.items()]
 
 
 def _pair(codes: NDArray[np.int32], at: NDArray[Any]) -> NDArray[Any]:
@@ -203,8 +212,11 @@ def _pair(codes: NDArray[np.int32], at: NDArray[Any]) -> NDArray[Any]:
 def names(text: str) -> Iterator[tuple[int, int]]:
     """Chinese names from left to right, without overlap."""
     position = 0
-    for place in _candidates(text):
+    for place, most in _candidates(text):
         if place < position:
+            continue
+        left = _before(text, place)
+        if most + left < _ROUNDED:
             continue
         match = _START.match(text, place)
         if match is None:
@@ -213,7 +225,6 @@ def names(text: str) -> Iterator[tuple[int, int]]:
         forms = [(_form(text, start, surname, size), size) for size in (2, 1)]
         if forms[0][0] < -2.4 and forms[1][0] < -2.4:
             continue
-        left = _before(text, start)
         best, stop = 0.0, 0
         for form, size in forms:
             if form + left + 2.4 < _ENOUGH:

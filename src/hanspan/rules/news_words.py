@@ -27,17 +27,31 @@ def tiers(name: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
+@cache
+def _sizes(group: frozenset[str], at: int) -> dict[str, tuple[int, ...]]:
+    """First (``at`` 0) or last (-1) character of the words -> their lengths, longest first."""
+    found: dict[str, set[int]] = {}
+    for word in group:
+        if word:
+            found.setdefault(word[at], set()).add(len(word))
+    return {char: tuple(sorted(sizes, reverse=True)) for char, sizes in found.items()}
+
+
 def endings(group: frozenset[str], text: str, end: int, longest: int = 6) -> int:
     """Length of the longest word of ``group`` that ends at ``end``; 0 for none."""
-    for size in range(min(longest, end), 0, -1):
-        if text[end - size : end] in group:
-            return size
+    most = min(longest, end)
+    if most > 0:
+        for size in _sizes(group, -1).get(text[end - 1], ()):
+            if size <= most and text[end - size : end] in group:
+                return size
     return 0
 
 
 def starts(group: frozenset[str], text: str, start: int, longest: int = 6) -> int:
     """Length of the longest word of ``group`` that starts at ``start``; 0 for none."""
-    for size in range(min(longest, len(text) - start), 0, -1):
-        if text[start : start + size] in group:
-            return size
+    most = min(longest, len(text) - start)
+    if most > 0:
+        for size in _sizes(group, 0).get(text[start], ()):
+            if size <= most and text[start : start + size] in group:
+                return size
     return 0
