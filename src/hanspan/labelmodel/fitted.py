@@ -83,10 +83,11 @@ def fit(
             with "hmm" they are voted.
         calibrate: also fit the curve of the probabilities on hidden rules ("auto" always does).
     """
-    documents = sample(documents)
-    if method == "vote" and not calibrate:
-        spans: SpanModel = SpanVote(names).fit(count_patterns(documents, names))
+    if method == "vote" and not calibrate:  # one pass, no document is kept
+        seen = islice(documents, SAMPLE)
+        spans: SpanModel = SpanVote(names).fit(count_patterns(seen, names))
         return Fitted(names, "vote", "asked for", spans, TopicVoter(names), "vote")
+    documents = sample(documents)
     touching = count_patterns(documents, names, touching=True)
     curve, reason = Curve(), "asked for"
     about: dict[str, Any] = {}
