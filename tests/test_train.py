@@ -122,6 +122,25 @@ def test_weak_labels_make_a_student_that_finds_what_no_rule_did(tmp_path: Path) 
     assert len(lines) > 5
 
 
+@pytest.mark.parametrize("amount", [0.01, 9.0])
+def test_prior_is_corrected_where_held_out_rules_do_not_agree_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amount: float
+) -> None:
+    """``O`` raised by 9 hides every span; of two that agree equally the plain one is kept."""
+    path = write_weak(tmp_path, 60)
+    monkeypatch.setattr("hanspan.train.prior_correction", lambda rows, share: amount)
+    kept = {}
+    for choice in (False, True, "auto"):
+        settings = TrainSettings(**FAST, epochs=3, lr=3e-3, correct_prior=choice)
+        summary = train(path, tmp_path / str(choice), settings)
+        kept[choice] = (summary.agreement, summary.prior_corrected)
+    assert kept[False][1] is False
+    assert kept[True][1] is True
+    assert kept["auto"] == max(kept[False], kept[True], key=lambda pair: (pair[0], not pair[1]))
+    if amount > 1:
+        assert kept[True][0] < kept[False][0]
+
+
 class Killed(BaseException):
     """Like a signal: nothing may catch it."""
 

@@ -44,6 +44,7 @@ class TrainSummary:
 
     ``agreement`` is the span F1 against the rules on held-out documents (None without any);
     it says whether the student learned the rules, not whether the rules are right.
+    ``prior_corrected`` tells whether the logit of ``O`` was raised after training.
     ``recovered`` is the share of the held-out spans of ``hide_rules`` that it found by itself.
     """
 
@@ -60,6 +61,7 @@ class TrainSummary:
     agreement: float | None
     topic_agreement: float | None
     recovered: float | None
+    prior_corrected: bool
     precision: str
     warnings: tuple[str, ...]
     model: Path
@@ -110,6 +112,7 @@ class _Run:
         self.source = str(resolve_encoder(settings.encoder))
         self.random = self.source in RANDOM
         self.fits: list[Fitted] = []
+        self.prior_corrected = False
 
     def run(self) -> TrainSummary:
         """See :func:`train`."""
@@ -249,14 +252,29 @@ class _Run:
         self.fits.append(fitted)
         if choose and best.is_file():
             model.load_state_dict(load_file(best))
-        if name.startswith("student") and settings.correct_prior:
-            model.raise_o(prior_correction(rows, settings.unknown_share))
+        if name.startswith("student"):
+            amount = prior_correction(rows, settings.unknown_share)
+            self._correct_prior(model, amount, held, encoder)
         if self.main_process:
             with whole(done) as temporary:
                 save_file(_state(model), temporary)
             for checkpoint in folder.glob("checkpoint-*"):
                 shutil.rmtree(checkpoint, ignore_errors=True)
         self._wait()
+
+    def _correct_prior(
+        self, model: JointModel, amount: float, held: list[Row], encoder: TextEncoder
+    ) -> None:
+        """Give ``O`` back what sampling took, if the settings or the held-out rows say so."""
+        wanted = self.settings.correct_prior
+        if not amount or wanted is False or (wanted == "auto" and not held):
+            return
+        before = agreement(held, *self._answers(model, held, encoder)) if wanted == "auto" else None
+        model.raise_o(amount)
+        self.prior_corrected = True
+        if before and agreement(held, *self._answers(model, held, encoder)).f1 <= before.f1:
+            model.raise_o(-amount)
+            self.prior_corrected = False
 
     def _wait(self) -> None:
         """Let the processes of a torchrun meet."""
@@ -315,6 +333,7 @@ class _Run:
             agreement=round(found.f1, 4) if found else None,
             recovered=recovered_share(data, model, encoder, self.bf16),
             topic_agreement=round(found.topic, 4) if found and data.topics else None,
+            prior_corrected=self.prior_corrected,
             precision="bf16" if self.bf16 else "fp32",
             warnings=data.warnings,
             model=self.run_dir / "model",

@@ -68,8 +68,9 @@ class TrainSettings(BaseModel):
     unknown_share: float = Field(default=0.3, ge=0, le=1)
     """Share of the characters that no rule spoke of that is trained as ``O``, drawn anew in each
     epoch. 0 trusts negatives alone; 1 is the naive way."""
-    correct_prior: bool = False
-    """After training, raise the logit of ``O`` by what that sampling took from it."""
+    correct_prior: bool | Literal["auto"] = "auto"
+    """After training, raise the logit of ``O`` by what that sampling took from it; ``auto``: where
+    that agrees better with the rules on the held-out documents."""
     confidence_weight: bool = True
     """Weight a soft label by its highest probability."""
     mask_missed: bool = True
