@@ -2,8 +2,9 @@
 
 Fit the weights of ``hanspan.pages.moves`` on generated pages: first each choice by itself, then
 whole pages. The articles are those of ``page_stock.hold_out`` 1; 0 is left to the benchmark.
-The weights that ship came from a run without options and two with ``--go-on``, between which the
-generator, the title model and one feature changed: a new run does not give them to the digit.
+The weights that ship are three quarters of an older fit (a run without options and two with
+``--go-on``, before ``hanspan.pages.ends``) and one quarter of a run without options after it: a
+new run does not give them to the digit.
 """
 
 from __future__ import annotations

@@ -176,11 +176,22 @@ def test_generated_pages():
     assert total.cuts > 60
     # the sample's paragraphs are so short that half of the cuts look like titles;
     # scripts/bench_pages.py measures pages of real length
-    assert total.right / total.characters >= 0.90
-    assert total.rejoined / total.cuts >= 0.75
-    assert total.false / total.joins <= 0.17
+    assert total.right / total.characters >= 0.95
+    assert total.rejoined / total.cuts >= 0.80
+    assert total.false / total.joins <= 0.08
     for page_made in pages_made[:10]:
         accounted(read_page(page_made.text))
+
+
+def test_many_short_articles_without_bylines_stay_apart():
+    plain = generator.Style(
+        stories=(12, 16), cut=0, columns=(1, 1), late_headline=0, byline=0, deck=0, kicker=0,
+        sections=0, captions=0,
+    )  # fmt: skip
+    total = score(made(8, 7, plain))
+    assert total.articles > 90
+    assert total.right / total.characters >= 0.98
+    assert total.joins == 0
 
 
 def test_a_clean_article_is_left_as_it_is():

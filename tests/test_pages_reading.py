@@ -14,6 +14,8 @@ from hanspan.data import read_documents
 from hanspan.errors import HanspanError
 from hanspan.pages import pages, read_page
 from hanspan.pages.reading import read_source
+from hanspan.pages.sheets import sheets
+from hanspan.pages.source import Source
 from pdf_maker import make_pdf, pack
 
 FIRST = "青石镇今年种了三万亩油菜，产量创下历史新高，农户说价格也比往年好。"
@@ -184,3 +186,41 @@ def test_wrapped_lines_are_put_together():
     wrapped = "\n".join(long[i : i + 16] for i in range(0, len(long), 16))
     page = read_page(f"{wrapped}\n\n{wrapped}\n")
     assert [part.text for a in page.articles for part in a.paragraphs] == [long, long]
+
+
+def test_a_long_file_is_read_in_sheets_and_ranges_count_in_the_file(tmp_path, monkeypatch):
+    books = [
+        "市图书馆的新馆昨天开门，读者一早就在门口排起长队，馆长说藏书有八十万册。",
+        "新馆的少儿阅览室开在二楼，图书馆请来退休教师讲故事，读者可以预约座位。",
+    ]
+    oil = f"青石镇油菜丰收\n\n本报记者 尤静\n\n{FIRST}\n\n{SECOND}\n\n"
+    other = "\n\n".join(["市图书馆新馆开门", "本报记者 江照临", *books]) + "\n\n"
+    page = tmp_path / "page.txt"
+    page.write_text((oil + other) * 4 + "第6版\n", "utf-8")
+    raw = page.read_text("utf-8")
+    monkeypatch.setattr("hanspan.pages.stage.sheets", lambda source: sheets(source, 260))
+    pages([page], tmp_path / "out.jsonl")
+    found = list(read_documents(tmp_path / "out.jsonl"))
+    assert [document.id for document in found] == [f"page-a{n}" for n in range(1, 9)]
+    for number, document in enumerate(found):
+        assert document.text == "\n".join(books if number % 2 else [FIRST, SECOND])
+        for part in document.meta["paragraphs"]:
+            text = "".join(raw[start:end] for start, end in part["raw"])
+            assert text == document.text[part["start"] : part["end"]]
+    listed = (tmp_path / "out.jsonl.dropped.jsonl").read_text("utf-8").splitlines()
+    (mark,) = [row for row in map(json.loads, listed) if row["reason"] == "page mark"]
+    assert raw[mark["start"] : mark["end"]] == "第6版"
+
+
+@pytest.mark.parametrize(
+    "text", ["没有行" * 200, "一行。\n" * 150, "上\f" * 300, "题\n\n文。" * 90]
+)
+def test_sheets_put_together_are_the_source(text):
+    source = Source("x", text, "", skipped=((40, 260, "menu"), (400, 420, "links")))
+    parts = list(sheets(source, 100))
+    assert "".join(part.text for _, part in parts) == text
+    assert all(len(part.text) <= 100 for _, part in parts)
+    covered = {start + at for start, p in parts for a, b, _ in p.skipped for at in range(a, b)}
+    assert covered == {*range(40, 260), *range(400, 420)}
+    for start, part in parts:
+        assert text[start : start + len(part.text)] == part.text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from hanspan.pages import blocks as kinds
-from hanspan.pages import forms, ngrams
+from hanspan.pages import ends, forms, ngrams
 from hanspan.pages.blocks import Block
 from hanspan.pages.words import Bag, Words, words_of
 from hanspan.text import CLOSERS, ENDS
@@ -87,6 +87,12 @@ class Clue:
         """Whether the block stops where no sentence does."""
         return self.ending in ("open", "comma")
 
+    def forget(self) -> None:
+        """Let go of what was worked out from its bags: the reading is far beyond it."""
+        for bag in (self.alone, self.doubled):
+            bag.more.clear()
+            bag.fits.clear()
+
     @property
     def like_a_cut(self) -> bool:
         """Whether it is less like a title than like the first half of the text that follows."""
@@ -124,10 +130,10 @@ def _later(block: Block, heads: Sequence[tuple[int, str, float]]) -> tuple[tuple
     if block.kind not in (kinds.BODY, kinds.TITLE) or _ending(block.text) not in ("open", "comma"):
         return ()
     found: list[tuple[int, float]] = []
-    tail, best = block.text[-3:], -99.0
+    tail, best = block.text[-ends.WINDOW :], -99.0
     near = [head for head in heads[-_FAR:] if head[0] - block.index <= _FAR]
     for index, head, start in near:  # from the far end of the page
-        odds = ngrams.join_odds(tail, head) - start
+        odds = ends.join_odds(tail, head) - start
         if odds > best:
             best = odds
             found.append((index, odds))
@@ -166,7 +172,8 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
         goes_on = 0.0
         if text_after >= 0 and block.kind == kinds.TITLE:
             following = blocks[text_after].text
-            goes_on = ngrams.join_odds(text[-3:], following[:3]) - ngrams.start_odds(following[:4])
+            goes_on = ends.join_odds(text[-ends.WINDOW :], following[: ends.WINDOW])
+            goes_on -= ngrams.start_odds(following[:4])
         clues.append(
             Clue(
                 block.index,
@@ -180,8 +187,8 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 text[0] in _NEVER_FIRST,
                 opened,
                 closed,
-                text[-3:],
-                text[:3],
+                text[-ends.WINDOW :],
+                text[: ends.WINDOW],
                 after in (kinds.BYLINE, kinds.DECK),
                 anchored and after == kinds.TITLE and block.kind == kinds.TITLE,
                 block.index > 0 and blocks[block.index - 1].kind == kinds.BYLINE,
@@ -200,7 +207,7 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
         )
         if block.kind in (kinds.BODY, kinds.TITLE):
             if start < 1:
-                heads.append((block.index, text[:3], start))
+                heads.append((block.index, text[: ends.WINDOW], start))
             follows = title if block.kind == kinds.TITLE else None
     clues.reverse()
     return clues

@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 
 from hanspan.pages import blocks as kinds
-from hanspan.pages import ngrams
+from hanspan.pages import ends
 from hanspan.pages.clues import Clue
 from hanspan.pages.threads import (
     ATTACH,
@@ -149,7 +149,7 @@ def _join_features(clue: Clue, thread: Thread, clues: Sequence[Clue]) -> Feature
         "join:bias": 1.0,
         "join:starts": max(-5.0, min(5.0, clue.start)),
     }
-    odds = ngrams.join_odds(cut.tail, clue.head)
+    odds = ends.join_odds(cut.tail, clue.head)
     rival = next((better for index, better in reversed(cut.later) if index > clue.index), -9.0)
     found["join:better later"] = max(-4.0, min(6.0, rival - (odds - clue.start)))
     fits = max(-8.0, min(8.0, odds))
@@ -194,110 +194,172 @@ def moves(state: State, clue: Clue, clues: Sequence[Clue]) -> Iterator[tuple[Mov
                 {**place, **text, **_join_features(clue, thread, clues)},
             )
         yield Move(TEXT, thread.number), {**place, **text, **_start_features(clue, thread)}
-    yield from _other_moves(state, clue, clues, current)
+    for move, _, shared, own in _other_moves(state, clue, clues, current):
+        yield move, {**shared(), **own}
+
+
+Memo = dict[tuple[object, ...], float]
+_Option = tuple[Move, tuple[object, ...], Callable[[], Features], Features]
+"""A move, a name for the features that many readings share, those, and those of this one."""
 
 
 def rated(
-    state: State, clue: Clue, clues: Sequence[Clue], weight: Mapping[str, float]
+    state: State,
+    clue: Clue,
+    clues: Sequence[Clue],
+    weight: Mapping[str, float],
+    memo: Memo | None = None,
 ) -> Iterator[tuple[Move, float]]:
-    """The moves of :func:`moves` with their scores; threads remember what does not change."""
+    """The moves of :func:`moves` with their scores.
+
+    Threads remember what does not change, and ``memo`` (one a block) what readings share.
+    """
+    memo = {} if memo is None else memo
     current = state.thread(state.current)
+    cut = current is not None and current.open
     for thread in state.threads:
         known = thread.rates.get(clue.index)
         if known is None:
             text = score(_text_features(clue, thread), weight)
             start = text + score(_start_features(clue, thread), weight)
-            join = 0.0
+            join = None
             if thread.open:
                 join = text + score(_join_features(clue, thread, clues), weight)
             known = thread.rates[clue.index] = (start, join)
-        place = score(_place_features(clue, thread, state, current), weight)
-        if thread.open:
+        due = state.due not in (NOBODY, thread.number)
+        at: tuple[object, ...] = (-1 if thread is current else thread.seen, cut, due)
+        place = memo.get(at)
+        if place is None:
+            place = memo[at] = score(_place_features(clue, thread, state, current), weight)
+        if known[1] is not None:
             yield Move(JOIN, thread.number), place + known[1]
         yield Move(TEXT, thread.number), place + known[0]
-    for move, found in _other_moves(state, clue, clues, current):
-        yield move, score(found, weight)
+    for move, key, shared, own in _other_moves(state, clue, clues, current):
+        value = memo.get(key)
+        if value is None:
+            value = memo[key] = score(shared(), weight)
+        yield move, value + score(own, weight)
 
 
 def _other_moves(
     state: State, clue: Clue, clues: Sequence[Clue], current: Thread | None
-) -> Iterator[tuple[Move, Features]]:
-    best = max((thread.fit(clue) for thread in state.threads), default=0.0)
-    fresh: Features = {"new:bias": 1.0, "new:fit of the best": best, **_start_features(clue, None)}
-    if not state.threads:
-        fresh["new:nothing yet"] = 1.0
-    if state.due != NOBODY:
-        fresh["new:another is due"] = 1.0
-    if current is not None and current.open:
-        fresh["new:leave a cut"] = 1.0
-    if clue.dateline:
-        fresh["new:dateline"] = 1.0
+) -> Iterator[_Option]:
+    best = max([thread.fit(clue) for thread in state.threads], default=0.0)
+    due, cut = state.due != NOBODY, current is not None and current.open
+
+    def fresh() -> Features:
+        found: Features = {"new:bias": 1.0, **_start_features(clue, None)}
+        if not state.threads:
+            found["new:nothing yet"] = 1.0
+        if due:
+            found["new:another is due"] = 1.0
+        if cut:
+            found["new:leave a cut"] = 1.0
+        if clue.dateline:
+            found["new:dateline"] = 1.0
+        if clue.kind == kinds.TITLE:
+            found["text:title"] = max(-6.0, min(6.0, clue.title))
+            found["text:could be title"] = 1.0
+            if clue.like_a_cut:
+                found["text:like a cut"] = 1.0
+        return found
+
+    yield Move(NEW), (NEW, not state.threads, due, cut), fresh, {"new:fit of the best": best}
     if clue.kind == kinds.TITLE:
-        fresh["text:title"] = max(-6.0, min(6.0, clue.title))
-        fresh["text:could be title"] = 1.0
-        if clue.like_a_cut:
-            fresh["text:like a cut"] = 1.0
-    yield Move(NEW), fresh
-    if clue.kind == kinds.TITLE:
-        yield from _title_moves(state, clue, clues)
+        yield _head(state, clue, clues, current, best)
+        for thread in state.threads:
+            if not thread.titled:
+                yield _attach(state, clue, clues, thread)
+            if thread.size:
+                yield _section(state, clue, clues, thread)
+        if state.heading:
+            yield _more(state, clue, clues)
+        yield _banner(state, clue, clues)
 
 
-def _title_moves(
-    state: State, clue: Clue, clues: Sequence[Clue]
-) -> Iterator[tuple[Move, Features]]:
-    current = state.thread(state.current)
-    following = clues[clue.text] if clue.text >= 0 else None
-    head = _title_features(clue, state, clues, "head")
-    if following and state.threads:
-        head["head:next fits the best"] = max(thread.fit(following) for thread in state.threads)
-    if following and current is not None:
-        head["head:next fits the current"] = current.fit(following)
+def _head(
+    state: State, clue: Clue, clues: Sequence[Clue], current: Thread | None, best: float
+) -> _Option:
+    own: Features = {}
     if state.threads:
-        head["head:fits the best"] = max(thread.fit(clue) for thread in state.threads)
+        own["head:fits the best"] = best
+        if clue.text >= 0:
+            following = clues[clue.text]
+            own["head:next fits the best"] = max([t.fit(following) for t in state.threads])
+            if current is not None:
+                own["head:next fits the current"] = current.fit(following)
     if current is not None and current.size:
-        head["head:fits the current"] = current.fit(clue)
+        own["head:fits the current"] = current.fit(clue)
         if current.open:
-            head["head:leave a cut"] = 1.0
-    if not state.threads:
-        head["head:nothing yet"] = 1.0
-    if state.heading:
-        head["head:after a title"] = 1.0
-    elif state.due != NOBODY:
-        head["head:another is due"] = 1.0
-    yield Move(HEAD), head
-    for thread in state.threads:
-        if not thread.titled:
-            found = _title_features(clue, state, clues, "attach")
-            found["attach:fit"] = thread.fit(clue)
-            found["attach:size"] = math.log1p(thread.size)
-            if following:
-                found["attach:next fits"] = thread.fit(following)
-            yield Move(ATTACH, thread.number), found
-        if thread.size:
-            found = _title_features(clue, state, clues, "section")
-            if following:
-                found["section:next fits"] = thread.fit(following)
-            found["section:fit"] = thread.fit(clue)
-            found["section:has others"] = float(min(2, thread.sections))
-            if thread.open:
-                found["section:cut"] = 1.0
-            if thread.number != state.current:
-                found["section:gap"] = math.log1p(clue.index - thread.seen)
-                found["section:elsewhere"] = 1.0
-            if state.due != NOBODY:
-                found["section:another is due"] = 1.0
-            yield Move(SECTION, thread.number), found
-    if state.heading:
+            own["head:leave a cut"] = 1.0
+
+    def shared() -> Features:
+        found = _title_features(clue, state, clues, "head")
+        if not state.threads:
+            found["head:nothing yet"] = 1.0
+        if state.heading:
+            found["head:after a title"] = 1.0
+        elif state.due != NOBODY:
+            found["head:another is due"] = 1.0
+        return found
+
+    key = (HEAD, state.banner, not state.threads, state.heading, state.due != NOBODY)
+    return Move(HEAD), key, shared, own
+
+
+def _attach(state: State, clue: Clue, clues: Sequence[Clue], thread: Thread) -> _Option:
+    def shared() -> Features:
+        found = _title_features(clue, state, clues, "attach")
+        found["attach:fit"] = thread.fit(clue)
+        found["attach:size"] = math.log1p(thread.size)
+        if clue.text >= 0:
+            found["attach:next fits"] = thread.fit(clues[clue.text])
+        return found
+
+    return Move(ATTACH, thread.number), (ATTACH, thread, state.banner), shared, {}
+
+
+def _section(state: State, clue: Clue, clues: Sequence[Clue], thread: Thread) -> _Option:
+    def shared() -> Features:
+        found = _title_features(clue, state, clues, "section")
+        if clue.text >= 0:
+            found["section:next fits"] = thread.fit(clues[clue.text])
+        found["section:fit"] = thread.fit(clue)
+        found["section:has others"] = float(min(2, thread.sections))
+        if thread.open:
+            found["section:cut"] = 1.0
+        if thread.number != state.current:
+            found["section:gap"] = math.log1p(clue.index - thread.seen)
+            found["section:elsewhere"] = 1.0
+        if state.due != NOBODY:
+            found["section:another is due"] = 1.0
+        return found
+
+    here, due = thread.number == state.current, state.due != NOBODY
+    key = (SECTION, thread, state.banner, here, due)
+    return Move(SECTION, thread.number), key, shared, {}
+
+
+def _more(state: State, clue: Clue, clues: Sequence[Clue]) -> _Option:
+    def shared() -> Features:
         found = _title_features(clue, state, clues, "more")
         if not clue.blank:
             found["more:same stanza"] = 1.0
         found["more:before it"] = float(clues[clue.index - 1].size) / 20
-        yield Move(MORE, state.current), found
-    found = _title_features(clue, state, clues, "banner")
-    if not state.threads:
-        found["banner:nothing yet"] = 1.0
-    if state.heading:
-        found["banner:after a title"] = 1.0
-    if following:
-        found["banner:next fits"] = clue.alone.fit(following.words)
-    yield Move(BANNER), found
+        return found
+
+    return Move(MORE, state.current), (MORE, state.banner), shared, {}
+
+
+def _banner(state: State, clue: Clue, clues: Sequence[Clue]) -> _Option:
+    def shared() -> Features:
+        found = _title_features(clue, state, clues, "banner")
+        if not state.threads:
+            found["banner:nothing yet"] = 1.0
+        if state.heading:
+            found["banner:after a title"] = 1.0
+        if clue.text >= 0:
+            found["banner:next fits"] = clue.alone.fit(clues[clue.text].words)
+        return found
+
+    return Move(BANNER), (BANNER, state.banner, not state.threads, state.heading), shared, {}

@@ -137,14 +137,21 @@ class Page:
         return count
 
 
-def documents(page: Page, name: str) -> Iterator[Document]:
-    """One document an article; ``name`` is the source's and begins their ids."""
+def documents(page: Page, name: str, before: int = 0, offset: int = 0) -> Iterator[Document]:
+    """One document an article.
+
+    Args:
+        page: taken apart.
+        name: of the source; begins their ids.
+        before: articles of the source that came before this page.
+        offset: where the page begins in the source; raw ranges count in the source.
+    """
     banner = "\n".join(
         block.text
         for block, role in zip(page.blocks, page.layout.roles, strict=True)
         if role == BANNER
     )
-    for number, article in enumerate(page.articles, 1):
+    for number, article in enumerate(page.articles, before + 1):
         meta: dict[str, Any] = {"source": name, **page.meta}
         for key in ("kicker", "title", "subtitle", "byline"):
             if parts := getattr(article, key):
@@ -162,12 +169,12 @@ def documents(page: Page, name: str) -> Iterator[Document]:
             meta["dateline"] = opening
         if article.sections:
             meta["sections"] = [
-                {"before": before, "text": part.text, "raw": _lists(part.pieces)}
-                for before, part in article.sections
+                {"before": place, "text": part.text, "raw": _lists(part.pieces, offset)}
+                for place, part in article.sections
             ]
         if article.captions:
             meta["captions"] = [
-                {"text": part.text, "raw": _lists(part.pieces)} for part in article.captions
+                {"text": part.text, "raw": _lists(part.pieces, offset)} for part in article.captions
             ]
         if banner:
             meta["banner"] = banner
@@ -175,14 +182,14 @@ def documents(page: Page, name: str) -> Iterator[Document]:
         place, paragraphs = 0, []
         for part in article.paragraphs:
             end = place + len(part.text)
-            paragraphs.append({"start": place, "end": end, "raw": _lists(part.pieces)})
+            paragraphs.append({"start": place, "end": end, "raw": _lists(part.pieces, offset)})
             place = end + 1
         meta["paragraphs"] = paragraphs
         yield Document(f"{name}-a{number}", article.text, meta=meta)
 
 
-def _lists(pieces: Pieces) -> list[list[int]]:
-    return [[start, end] for start, end in pieces]
+def _lists(pieces: Pieces, offset: int) -> list[list[int]]:
+    return [[offset + start, offset + end] for start, end in pieces]
 
 
 def assemble(source: str, blocks: tuple[Block, ...], layout: Layout) -> Page:

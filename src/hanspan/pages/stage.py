@@ -25,6 +25,7 @@ from hanspan.pages.blocks import split_blocks
 from hanspan.pages.page import Page, assemble, documents
 from hanspan.pages.picture import explain as draw
 from hanspan.pages.reading import LINES, ROWS, Source, expand, read_source
+from hanspan.pages.sheets import sheets
 from hanspan.pages.untangle import lay_out
 
 Progress = Callable[[int, int | None, str], None]
@@ -99,11 +100,23 @@ class _Run:
 
     def page(self, path: Path, encoding: str | None) -> Iterator[Document]:
         source = read_source(path, encoding)
-        page = read_page(source)
         name = Path(source.name).name
-        self.first = self.first or (name, page)
         self.count["broken"] += source.broken
-        self.count["joins"] += len(page.layout.joins)
+        number = 0
+        for start, sheet in sheets(source):
+            page = read_page(sheet)
+            self.first = self.first or (name, page)
+            self.count["joins"] += len(page.layout.joins)
+            self.drop(page, name, start)
+            for document in documents(page, Path(name).stem, number, start):
+                self.count["doubtful"] += document.meta.get("confidence", 1.0) < 0.5
+                yield document
+            number += len(page.articles)
+        if not number:
+            raise HanspanError(f"{path}: no article found; expected paragraphs of text")
+
+    def drop(self, page: Page, name: str, offset: int) -> None:
+        """List what no article of the page has."""
         blank: Counter[str] = Counter()
         for drop in page.dropped:
             self.dropped[drop.reason] += drop.end - drop.start
@@ -113,19 +126,14 @@ class _Run:
             self.rows.append(
                 {
                     "source": name,
-                    "start": drop.start,
-                    "end": drop.end,
+                    "start": offset + drop.start,
+                    "end": offset + drop.end,
                     "reason": drop.reason,
                     "text": page.source[drop.start : drop.end],
                 }
             )
         for reason, size in blank.items():
             self.rows.append({"source": name, "reason": reason, "characters": size})
-        if not page.articles:
-            raise HanspanError(f"{path}: no article found; expected paragraphs of text")
-        for document in documents(page, Path(name).stem):
-            self.count["doubtful"] += document.meta.get("confidence", 1.0) < 0.5
-            yield document
 
 
 def _lines(path: Path, limit: int | None, seed: int) -> Iterator[tuple[int, str]]:

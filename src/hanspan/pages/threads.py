@@ -48,7 +48,7 @@ class Thread:
     size: int
     sections: int = 0
     steps: dict[tuple[str, int], Thread] = field(default_factory=dict)
-    rates: dict[int, tuple[float, float]] = field(default_factory=dict)
+    rates: dict[int, tuple[float, float | None]] = field(default_factory=dict)
 
     def fit(self, clue: Clue) -> float:
         """How well a block's words fit the article's."""

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hanspan.pages import blocks as kinds
+from hanspan.pages import ends
 from hanspan.pages import page as roles
 from hanspan.pages.blocks import Block
 from hanspan.pages.clues import Clue, gather
-from hanspan.pages.moves import Features, rated, score, weights
+from hanspan.pages.moves import Features, Memo, rated, score, weights
 from hanspan.pages.page import NOBODY, Join, Layout
 from hanspan.pages.threads import (
     ATTACH,
@@ -26,7 +27,10 @@ from hanspan.pages.threads import (
 from hanspan.pages.words import Bag
 
 BEAM = 48
-_PRUNE = 16.0
+TITLE_GOES_ON = 0.0
+"""Log odds that a line that could be a title needs to be joined with another."""
+_PRUNE = 10.0
+_FORGET = 200
 _ROLES = {
     HEAD: roles.HEADLINE,
     ATTACH: roles.HEADLINE,
@@ -37,13 +41,20 @@ _ROLES = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Trail:
+    """The last move of a way to read the page, and those before it."""
+
+    move: Move
+    before: _Trail | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Path:
-    """A way to read the page so far."""
+    """A way to read the page so far; where it stood before is not kept, only what was done."""
 
     score: float
     state: State
-    move: Move | None
-    before: _Path | None
+    trail: _Trail | None
 
 
 def search(
@@ -62,12 +73,15 @@ def search(
         beam: how many readings are kept.
         trace: where given, it gets score and moves of the best reading after each block.
     """
-    paths = [_Path(0.0, State(), None, None)]
-    for index in order:
+    paths = [_Path(0.0, State(), None)]
+    for place, index in enumerate(order):
         clue = clues[index]
+        if place >= _FORGET:
+            clues[order[place - _FORGET]].forget()
         grown: list[tuple[float, Move, _Path]] = []
+        memo: Memo = {}
         for path in paths:
-            for move, value in rated(path.state, clue, clues, weight):
+            for move, value in rated(path.state, clue, clues, weight, memo):
                 grown.append((path.score + value, move, path))
         grown.sort(key=lambda item: -item[0])
         best = grown[0][0]
@@ -80,18 +94,18 @@ def search(
             same = _signature(state)
             if same not in seen:
                 seen.add(same)
-                paths.append(_Path(total, state, move, path))
+                paths.append(_Path(total, state, _Trail(move, path.trail)))
         if trace is not None:
-            trace.append((paths[0].score, _moves_of(paths[0])))
+            trace.append((paths[0].score, _moves_of(paths[0].trail)))
     last = max(paths, key=lambda path: path.score + score(endings(path.state), weight))
-    return _moves_of(last)
+    return _moves_of(last.trail)
 
 
-def _moves_of(path: _Path | None) -> list[Move]:
+def _moves_of(trail: _Trail | None) -> list[Move]:
     found: list[Move] = []
-    while path is not None and path.move is not None:
-        found.append(path.move)
-        path = path.before
+    while trail is not None:
+        found.append(trail.move)
+        trail = trail.before
     return found[::-1]
 
 
@@ -131,7 +145,8 @@ def lay_out(blocks: Sequence[Block], weight: Mapping[str, float] | None = None) 
         sure = _certainty(state, clues, index, move, weight)
         doubts[index] = 1.0 - sure
         role[index] = _ROLES.get(move.what, roles.PARAGRAPH)
-        if move.what == JOIN and (cut := state.thread(move.number)) is not None:
+        cut = state.thread(move.number) if move.what == JOIN else None
+        if cut is not None and _goes_on(clues[cut.last], clues[index]):
             joins.append(Join(cut.last, index, round(sure, 4)))
         state = step(state, clues[index], move)
         if move.what != BANNER:
@@ -139,6 +154,13 @@ def lay_out(blocks: Sequence[Block], weight: Mapping[str, float] | None = None) 
     _settle(blocks, clues, owners, role)
     _name_titles(blocks, clues, owners, role)
     return Layout(tuple(role), tuple(owners), tuple(joins), tuple(doubts))
+
+
+def _goes_on(cut: Clue, clue: Clue) -> bool:
+    """Whether two blocks of one article are glued: a whole title must not begin a paragraph."""
+    if cut.kind != kinds.TITLE:
+        return True
+    return ends.join_odds(cut.tail, clue.head) - clue.start >= TITLE_GOES_ON
 
 
 def _certainty(
