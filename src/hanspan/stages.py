@@ -22,7 +22,7 @@ from hanspan.run import Progress, Stage, commit_of, versions
 
 RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
 """The three systems of a run's score table."""
-_INFERENCE = ("extractor", "chunks", "backends", "merge", "encode", "decode", "meta")
+_INFERENCE = ["extractor", "chunks", "backends", "merge", "encode", "chartokens", "decode", "meta"]
 
 
 def _facts(summary: Any) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def train_stage(config: Config, out: Path) -> Stage:
 
     code = (
         *("agreement", "batches", "decode", "encode", "encoders", "fit", "hidden", "joint"),
-        *("losses", "meta", "model", "rows", "selftrain", "train", "train_data"),
+        *("losses", "meta", "model", "rows", "selftrain", "shapes", "train", "train_data"),
     )
     inputs = (source, soft_path(source))
     return Stage(
