@@ -103,6 +103,7 @@ def rows_of_model(
             "rules + vote": bench.by_rules(group, wanted, work, "vote"),
             "label model": bench.by_rules(group, wanted, work, "auto"),
             "student": bench.predicted(model, bench.gold_of(wanted)),
+            "student with rules": bench.with_rules(model, group, wanted),
         }
         for what, answer in answers.items():
             new = bench.row(what, wanted, bench.score(wanted, answer, known))
