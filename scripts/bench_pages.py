@@ -192,6 +192,10 @@ def _shared(line: str, found: str) -> int:
     return (first if first > 5 else 0) + (low if low > 5 else 0)
 
 
+def _progress(done: str) -> None:
+    print(f"{time.process_time():6.0f} CPU s: {done}", file=sys.stderr, flush=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -205,6 +209,7 @@ def main() -> None:
     ways: dict[str, LayOut] = {"as they are": as_they_are, "greedy": greedy, "hanspan": lay_out}
     rows: list[tuple[str, list[float], str]] = []
     scores = [generated(data, count, how) for how in ways.values()]
+    _progress("generated pages")
     rows.append(
         (
             "generated: characters in the right article",
@@ -244,7 +249,9 @@ def main() -> None:
         furniture=0.0,
         slips=0.0,
     )
+    _progress("real page")
     single = [generated(data, count, how, alone) for how in ways.values()]
+    _progress("single articles")
     rows.append(
         (
             "single clean article: characters left as they are",
@@ -267,11 +274,12 @@ def main() -> None:
             number += 1
         spent = []
         for how in ways.values():
-            begin = time.perf_counter()
+            begin = time.process_time()
             take_apart(text, how)
-            spent.append(time.perf_counter() - begin)
+            spent.append(time.process_time() - begin)
+        _progress(f"{goal / 1e6:.2f} MB")
         rows.append(
-            (f"seconds for {goal / 1e6:.2f} MB", spent, "< 20" if goal == 1_000_000 else "")
+            (f"CPU seconds for {goal / 1e6:.2f} MB", spent, "< 20" if goal == 1_000_000 else "")
         )
     print(f"{'':52}" + "".join(f"{name:>13}" for name in ways) + "  target")
     for what, values, target in rows:

@@ -2,9 +2,12 @@
 
 Fit the weights of ``hanspan.pages.moves`` on generated pages: first each choice by itself, then
 whole pages. The articles are those of ``page_stock.hold_out`` 1; 0 is left to the benchmark.
-The weights that ship are three quarters of an older fit (a run without options and two with
-``--go-on``, before ``hanspan.pages.ends``) and one quarter of a run without options after it: a
-new run does not give them to the digit.
+The weights that ship were first three quarters of an older fit (a run without options and two
+with ``--go-on``, before ``hanspan.pages.ends``) and one quarter of a run without options after
+it, all on pages whose section heads were not alike in form. Then the features that compare the
+form of section heads came, and a run with ``--only section: head:``: the new features by single
+choices with all other weights fixed, then those of section heads and headlines on whole pages.
+A new run does not give them to the digit.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import os
 import random
 import sys
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +87,12 @@ def polish(
     pages: list[page_generator.MadePage],
     dev: list[page_generator.MadePage],
     weight: dict[str, float],
+    only: Sequence[str] = ("",),
 ) -> dict[str, float]:
     """Whole pages: a structured perceptron (Collins, 2002) with AdaGrad's paces, averaged.
 
-    After each pass its average is tried on the pages ``dev``; the best is kept.
+    After each pass its average is tried on the pages ``dev``; the best is kept. Weights change
+    whose names begin with one of ``only``.
     """
     golds = [(made, *gold_moves(made)) for made in pages]
     golds = [gold for gold in golds if gold[3]]
@@ -104,6 +110,8 @@ def polish(
             if any(change.values()) and margin < MARGIN:
                 wrong += 1
                 for name, value in change.items():
+                    if not name.startswith(tuple(only)):
+                        continue
                     squares[name] += value**2
                     weight[name] = weight.get(name, 0.0) + RATE * value / squares[name] ** 0.5
             turns += 1
@@ -168,23 +176,33 @@ def report(what: str, pages: list[page_generator.MadePage], weight: dict[str, fl
     return right + joined - false
 
 
-def single_choices(pages: list[page_generator.MadePage]) -> dict[str, float]:
-    """Conditional logit over the moves, by gradient descent with momentum, lightly shrunk."""
+def single_choices(
+    pages: list[page_generator.MadePage], known: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Conditional logit over the moves, by gradient descent with momentum, lightly shrunk.
+
+    The weights ``known`` stay as they are; those of all other features are fitted.
+    """
+    known = known or {}
     rows: list[tuple[moves.Features, list[moves.Features]]] = []
     for made in pages:
         for move, options in gold_moves(made)[0]:
             chosen = options.pop(move)
             rows.append((chosen, list(options.values())))
     names = sorted({name for right, others in rows for one in (right, *others) for name in one})
+    names = [name for name in names if name not in known]
     column = {name: i for i, name in enumerate(names)}
     ends = np.cumsum([1 + len(others) for _, others in rows])
     starts = np.concatenate([[0], ends[:-1]])
     matrix = np.zeros((int(ends[-1]), len(names)), np.float32)
+    given = np.zeros(len(matrix), np.float32)
     place = 0
     for right, others in rows:
         for one in (right, *others):
+            given[place] = moves.score(one, known)
             for name, value in one.items():
-                matrix[place, column[name]] = value
+                if name in column:
+                    matrix[place, column[name]] = value
             place += 1
     print(f"{len(rows)} choices among {len(matrix)} moves, {len(names)} features")
     spread = np.maximum(matrix.std(0), 0.4)  # a rare feature must not get a giant weight
@@ -192,7 +210,7 @@ def single_choices(pages: list[page_generator.MadePage]) -> dict[str, float]:
     weight, speed = np.zeros((2, len(names)), np.float32)
     choice = np.repeat(np.arange(len(rows)), np.diff(np.concatenate([[0], ends])))
     for turn in range(200):
-        value = scaled @ weight
+        value = given + scaled @ weight
         value -= np.maximum.reduceat(value, starts)[choice]
         chance = np.exp(value)
         chance /= np.add.reduceat(chance, starts)[choice]
@@ -207,16 +225,27 @@ def single_choices(pages: list[page_generator.MadePage]) -> dict[str, float]:
             right_share = (chance[starts] >= best - 1e-9).mean()
             print(f"  turn {turn + 1}: loss {loss:.4f}, right move first {right_share:.4f}")
     final = {name: float(w) for name, w in zip(names, weight / spread, strict=True)}
-    final |= {"end:cut": -2.0, "end:headless": -2.0, "end:empty": -2.0}
-    return final
+    return {"end:cut": -2.0, "end:headless": -2.0, "end:empty": -2.0, **final, **known}
 
 
-def fit_weights(data: Path, count: int, seed: int, go_on: bool) -> None:
-    """Fit and write the weights; with ``go_on`` from those that ship."""
+def fit_weights(data: Path, count: int, seed: int, go_on: bool, only: Sequence[str]) -> None:
+    """Fit and write the weights.
+
+    Args:
+        data: the folder that HANSPAN_DATA names.
+        count: pages.
+        seed: of the pages.
+        go_on: start from the weights that ship.
+        only: first letters of the features whose weights may leave those that ship; features
+            that have none yet are fitted in any case.
+    """
     pages = list(made_pages(data, 1, count, SEED + seed, treatise=0.03))
     dev = list(made_pages(data, 1, DEV, SEED))
-    start = dict(moves.weights()) if go_on else single_choices(pages)
-    final = polish(pages[:WHOLE], dev, start)
+    if go_on:
+        start = dict(moves.weights())
+    else:
+        start = single_choices(pages, moves.weights() if only else None)
+    final = polish(pages[:WHOLE], dev, start, only or ("",))
     final = {name: round(value, 3) for name, value in sorted(final.items())}
     OUT.write_text(json.dumps(final, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
@@ -227,10 +256,13 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=650)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--go-on", action="store_true", help="start from the shipped weights")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="keep the shipped weights of all other features"
+    )
     args = parser.parse_args()
     if "HANSPAN_DATA" not in os.environ:
         sys.exit("HANSPAN_DATA is not set; expected the folder of the data")
-    fit_weights(Path(os.environ["HANSPAN_DATA"]), args.pages, args.seed, args.go_on)
+    fit_weights(Path(os.environ["HANSPAN_DATA"]), args.pages, args.seed, args.go_on, args.only)
 
 
 if __name__ == "__main__":

@@ -159,6 +159,34 @@ def test_caption_inside_a_cut_paragraph_is_taken_out():
     accounted(glued)
 
 
+@pytest.mark.parametrize(
+    "heads",
+    [
+        ("省水省钱 每亩少花四十元", "有人有车 每天沿渠走一遍"),
+        ("一、省钱", "二、管水"),
+    ],
+)
+def test_heads_alike_in_form_belong_to_one_article_and_another_title_heads_its_own(heads):
+    water = [
+        "水渠通到稻田边",
+        "青石镇上个月修好了三座水渠，两千亩稻田用上了河水。镇里的水管员说，往年这个时候，"
+        "各村要轮流抽水，今年不用再等。",
+        heads[0],
+        "镇农机站算过一笔账，水渠修好以后，每亩稻田能省下四十元抽水钱，两千亩就是八万元。",
+        heads[1],
+        "水管员每天沿着水渠走一遍，看见淤泥就清，看见漏水就报。青石镇给每个水管员配了一辆电动车。",
+        "稻田有了河水，镇里又引来一家米厂。米厂同三百户农民签了合同，稻谷每斤比市价高五分。",
+    ]
+    books = [
+        "图书馆里灯亮到深夜",
+        "市图书馆的夜间阅览室本周开放，读者可以看书到晚上十一点。馆员说，头三天来了一千多人。",
+        "阅览室里有六十张书桌，每张书桌上都有台灯。读者不用办证，刷身份证就能进门。",
+    ]
+    page = read_page("\n\n".join([*water[:4], *books, *water[4:]]) + "\n")
+    assert paragraphs(page) == [[water[1], water[3], *water[5:]], books[1:]]
+    assert [[part.text for _, part in a.sections] for a in page.articles] == [list(heads), []]
+
+
 def test_furniture_is_dropped_with_its_reason():
     lines = ["2024年5月17日 星期五", "第6版", *OIL, "责任编辑：尤静 版式：何满仓"]
     page = read_page("\n\n".join(lines) + "\n")

@@ -30,7 +30,6 @@ def test_cut_sentences_of_the_real_page_are_whole():
     assert found["paragraphs"] == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a section head below another article opens a fifth one")
 def test_the_real_page_gives_its_articles():
     found = _found()
     assert found["articles"] == 4

@@ -25,6 +25,7 @@ class Clue:
         index: of the block.
         kind: of the block.
         size: characters.
+        pieces: lengths of what blanks part; a headline or section head often has two.
         words: its pairs of characters.
         ending: ``stop``, ``colon`` (or semicolon), ``comma``, or ``open``: cut in a clause.
         start: log odds that it begins a paragraph.
@@ -56,6 +57,7 @@ class Clue:
     index: int
     kind: str
     size: int
+    pieces: tuple[int, ...]
     words: Words
     ending: str
     start: float
@@ -179,6 +181,7 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 block.index,
                 block.kind,
                 len(text),
+                tuple(map(len, text.split())) if block.kind == kinds.TITLE else (),
                 words,
                 _ending(text),
                 start,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 
@@ -325,7 +326,9 @@ def _section(state: State, clue: Clue, clues: Sequence[Clue], thread: Thread) ->
         if clue.text >= 0:
             found["section:next fits"] = thread.fit(clues[clue.text])
         found["section:fit"] = thread.fit(clue)
-        found["section:has others"] = float(min(2, thread.sections))
+        found["section:has others"] = float(min(2, len(thread.sections)))
+        if thread.sections:
+            found.update(_parallel(clue, thread, elsewhere=thread.number != state.current))
         if thread.open:
             found["section:cut"] = 1.0
         if thread.number != state.current:
@@ -338,6 +341,25 @@ def _section(state: State, clue: Clue, clues: Sequence[Clue], thread: Thread) ->
     here, due = thread.number == state.current, state.due != NOBODY
     key = (SECTION, thread, state.banner, here, due)
     return Move(SECTION, thread.number), key, shared, {}
+
+
+def _parallel(clue: Clue, thread: Thread, elsewhere: bool) -> Features:
+    """Section heads of one article are alike in form: in length, in pieces, in numbering."""
+    found: defaultdict[str, float] = defaultdict(float)
+    share = 1.0 / len(thread.sections)
+    for other in thread.sections:
+        found["section:length unlike"] += share * min(1.5, abs(math.log(clue.size / other.size)))
+        if len(clue.pieces) != len(other.pieces):
+            found["section:pieces unlike"] += share
+        elif len(clue.pieces) > 1:
+            found["section:pieces alike"] += share
+            if clue.pieces[0] == other.pieces[0]:
+                found["section:first pieces alike"] += share
+            if elsewhere:
+                found["section:pieces alike elsewhere"] += share
+        if clue.numbered != other.numbered:
+            found["section:numbering unlike"] += share
+    return dict(found)
 
 
 def _more(state: State, clue: Clue, clues: Sequence[Clue]) -> _Option:

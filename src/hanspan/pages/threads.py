@@ -20,6 +20,22 @@ TEXT, JOIN, NEW, HEAD, ATTACH, MORE, SECTION, BANNER = (
 NOBODY = -1
 _WINDOW = 80
 _MOST = 8
+_HEADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the section heads of one article tend to share.
+
+    Attributes:
+        size: characters.
+        pieces: lengths of what blanks part.
+        numbered: whether it begins with a number.
+    """
+
+    size: int
+    pieces: tuple[int, ...]
+    numbered: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +51,7 @@ class Thread:
         titled: whether it has a headline.
         seen: index of the last block that it got.
         size: paragraphs so far.
-        sections: section heads so far.
+        sections: its last section heads, each by its form.
     """
 
     number: int
@@ -46,7 +62,7 @@ class Thread:
     titled: bool
     seen: int
     size: int
-    sections: int = 0
+    sections: tuple[Form, ...] = ()
     steps: dict[tuple[str, int], Thread] = field(default_factory=dict)
     rates: dict[int, tuple[float, float | None]] = field(default_factory=dict)
 
@@ -150,7 +166,9 @@ def _grown(old: Thread, clue: Clue, what: str) -> Thread:
         old.titled or what in (ATTACH, MORE),
         clue.index,
         old.size,
-        old.sections + (what == SECTION),
+        (*old.sections[-_HEADS + 1 :], Form(clue.size, clue.pieces, clue.numbered))
+        if what == SECTION
+        else old.sections,
     )
 
 
