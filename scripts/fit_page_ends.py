@@ -14,6 +14,7 @@ import random
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,7 +145,7 @@ def fit(data: Path, steps: int) -> None:
         true = model.odds(left, right)
         order = [(true > model.odds(left, other)).float().mean().item() for other in others(right)]
     print(f"kept apart: before one of the same text {order[0]:.3f}, of another {order[-1]:.3f}")
-    stored: dict[str, np.ndarray] = {"alphabet": np.array(list("".join(letters)))}
+    stored: dict[str, Any] = {"alphabet": np.array(list("".join(letters)))}
     for name, value in model.state_dict().items():
         stored[name] = value.numpy().astype(np.float16)
     np.savez_compressed(OUT, **stored)

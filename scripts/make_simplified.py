@@ -9,6 +9,7 @@ read from OpenCC's own dictionary. Needs the package opencc (in the extra "dev")
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -21,9 +22,13 @@ BLOCKS = ((0x2E80, 0xA000), (0xF900, 0xFB00), (0x20000, 0x323B0))
 
 def main() -> int:
     """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("out", nargs="?", type=Path, default=OUT, metavar="OUT.json")
+    out = parser.parse_args().out
     import opencc
 
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else OUT
     convert = opencc.OpenCC("t2s").convert
     chars = [chr(code) for first, last in BLOCKS for code in range(first, last)]
     pairs = [
