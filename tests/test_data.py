@@ -162,3 +162,12 @@ def test_soft_labels_round_trip(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"rubbish")
     with pytest.raises(HanspanError, match="damaged"):
         SoftLabels.load(tmp_path / "bad.npz")
+
+
+def test_a_lone_surrogate_keeps_its_place_and_can_be_written(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"id": "a\\udfff", "text": "合肥\\ud800市😀"}\n', "utf-8")
+    (document,) = read_documents(source)
+    assert document.text == "合肥\ufffd市😀"
+    write_documents(tmp_path / "out.jsonl", [document])
+    assert list(read_documents(tmp_path / "out.jsonl")) == [document]

@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,8 +111,13 @@ def to_json(document: Document) -> dict[str, Any]:
     return row
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def from_json(row: Any, *, number: int = 0) -> Document:
     """The document that a JSON object describes.
+
+    A lone surrogate, which JSON can spell and UTF-8 cannot, becomes U+FFFD: offsets stay.
 
     Args:
         row: an object with at least ``text``.
@@ -146,7 +152,8 @@ def from_json(row: Any, *, number: int = 0) -> Document:
                 f"span {item!r}: expected {{'start', 'end', 'label'}} with whole numbers ({err})"
             ) from None
         spans.append(span)
-    return Document(str(row.get("id", f"row-{number}")), text, tuple(spans), labels, meta)
+    name = _SURROGATE.sub("\ufffd", str(row.get("id", f"row-{number}")))
+    return Document(name, _SURROGATE.sub("\ufffd", text), tuple(spans), labels, meta)
 
 
 def _suffix(path: Path) -> str:
