@@ -593,3 +593,10 @@ def test_what_annotators_send_back(tmp_path: Path) -> None:
     code, said = hanspan("import", tmp_path / "b.jsonl", tmp_path / "x.jsonl", "--form", "doccano")
     assert code == 2
     assert "found no annotated document; the first was rejected" in said
+
+
+def test_a_weak_vote_for_the_models_span_does_not_beat_a_sure_rule() -> None:
+    model = [Span(0, 3, "A", 1.0, "model")]
+    votes = [Span(0, 1, "A", 1.0, "rule:mine"), Span(0, 3, "A", 0.2, "rule:weak")]
+    (span,) = merge(model, votes)
+    assert (span.start, span.end, span.source) == (0, 1, "rule:mine")

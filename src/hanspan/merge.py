@@ -29,22 +29,22 @@ def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:
         Spans in the order of the text.
     """
     joined: dict[tuple[int, int, str], Span] = {}
-    by_model = {(span.start, span.end, span.label) for span in model}
-    for span in (*model, *votes):
+    weight: dict[tuple[int, int, str], float] = {}  # of the strongest vote
+    for number, span in enumerate((*model, *votes)):
         key = (span.start, span.end, span.label)
+        if number >= len(model):
+            weight[key] = max(weight.get(key, 0.0), span.score)
         seen = joined.get(key)
         if seen is not None:
             sources = dict.fromkeys([*seen.source.split("+"), *span.source.split("+")])
             score = max(seen.score, span.score)
             joined[key] = replace(seen, score=score, source="+".join(filter(None, sources)))
-            if key in by_model:
-                by_model.discard(key)
         elif span.label != ENTITY:
             joined[key] = span
 
-    def rank(item: tuple[tuple[int, int, str], Span]) -> tuple[float, bool, int, int, str]:
+    def rank(item: tuple[tuple[int, int, str], Span]) -> tuple[float, float, int, int, str]:
         key, span = item
-        return -span.score, key in by_model, span.start - span.end, span.start, span.label
+        return -span.score, -weight.get(key, 0.0), span.start - span.end, span.start, span.label
 
     taken: list[Span] = []
     for _, span in sorted(joined.items(), key=rank):
