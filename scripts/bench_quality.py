@@ -99,11 +99,12 @@ def rows_of_model(
     known = bench.known_mentions(weak) if weak else None
     rows: list[dict[str, Any]] = []
     for wanted in group.sets:
+        found = bench.predicted(model, bench.gold_of(wanted))
         answers = {
             "rules + vote": bench.by_rules(group, wanted, work, "vote"),
             "label model": bench.by_rules(group, wanted, work, "auto"),
-            "student": bench.predicted(model, bench.gold_of(wanted)),
-            "student with rules": bench.with_rules(model, group, wanted),
+            "student": found,
+            "student with rules": bench.with_rules(group, found),
         }
         for what, answer in answers.items():
             new = bench.row(what, wanted, bench.score(wanted, answer, known))

@@ -234,15 +234,15 @@ def predicted(model: Path, documents: Iterable[Document]) -> list[Document]:
     return list(tag_documents(bare, TextEncoder.from_folder(model), forward, meta))
 
 
-def with_rules(model: Path, group: Group, wanted: GoldSet) -> list[Document]:
-    """The model's answer mixed with the votes of the group's rules, as ``--rules`` does."""
+def with_rules(group: Group, answer: Iterable[Document]) -> list[Document]:
+    """A model's answer mixed with the votes of the group's rules, as ``--rules`` does."""
     from hanspan.merge import merge
     from hanspan.rules import load_rules
 
     rules = load_rules(group.rules or "")
     return [
         d.with_spans(merge(d.spans, rules.apply(replace(d, spans=(), labels={})).spans))
-        for d in predicted(model, gold_of(wanted))
+        for d in answer
     ]
 
 

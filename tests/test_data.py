@@ -171,3 +171,4 @@ def test_a_lone_surrogate_keeps_its_place_and_can_be_written(tmp_path: Path) -> 
     assert document.text == "合肥\ufffd市😀"
     write_documents(tmp_path / "out.jsonl", [document])
     assert list(read_documents(tmp_path / "out.jsonl")) == [document]
+    assert Document("b", "\ud83d合\udc00").text == "\ufffd合\ufffd"

@@ -18,9 +18,9 @@ from hanspan.model import (  # noqa: E402
     forward_fn,
     load_model,
     load_tokenizer,
-    quietly,
     save_model,
 )
+from hanspan.quiet import quietly  # noqa: E402
 from test_encode import CHAR, char_tokenizer  # noqa: E402
 
 LABELS, TOPICS = ("PER", "LOC"), ("a", "b", "c")

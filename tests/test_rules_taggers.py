@@ -73,7 +73,7 @@ def _model(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_transformers(tmp_path: Path) -> None:
+def test_transformers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("transformers")
     _model(tmp_path)
     path = tmp_path / "r.yaml"
@@ -89,3 +89,6 @@ def test_transformers(tmp_path: Path) -> None:
     path.write_text(f"{head.replace('model: .', 'model: /nowhere')}    map: {{A: PERSON}}\n")
     with pytest.raises(RuleError, match="cannot be loaded"):
         load_rules(path).apply(Document("x", text))
+    shown = capfd.readouterr()
+    assert "LOAD REPORT" not in shown.out + shown.err
+    assert "Loading weights" not in shown.out + shown.err

@@ -171,7 +171,9 @@ def test_a_killed_run_goes_on_exactly(tmp_path: Path, accumulate: int) -> None:
 
 def test_seeds_and_rounds_go_on_where_a_kill_left_them(tmp_path: Path) -> None:
     path = write_weak(tmp_path, 20)
-    settings = TrainSettings(**FAST, epochs=1, seeds=2, rounds=2, select="agreement", held_out=0.3)
+    settings = TrainSettings(
+        **FAST, epochs=1, seeds=2, rounds=2, select="agreement", held_out=0.3, correct_prior=True
+    )
     whole = train(path, tmp_path / "whole", settings)
 
     def kill(step: int, steps: int | None, what: str) -> None:
@@ -181,8 +183,12 @@ def test_seeds_and_rounds_go_on_where_a_kill_left_them(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(path, tmp_path / "cut", settings, progress=kill)
     stages: list[str] = []
-    train(path, tmp_path / "cut", settings, progress=lambda *a: stages.append(a[2].split()[0]))
+    seen = train(
+        path, tmp_path / "cut", settings, progress=lambda *a: stages.append(a[2].split()[0])
+    )
     assert set(stages) == {"round-2"}
+    assert whole.prior_corrected
+    assert seen.prior_corrected
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     logs = {p.name for p in (tmp_path / "whole").glob("*.csv")}
     assert logs == {f"{n}.log.csv" for n in ("student-1", "student-2", "round-1", "round-2")}

@@ -286,7 +286,8 @@ def evaluate(
 @click.argument("output", metavar="OUT_DIR", type=click.Path(path_type=Path))
 @click.option("--onnx/--no-onnx", default=True, show_default=True)
 @click.option("--small", is_flag=True, help="Half-precision weights; of the graphs int8 alone.")
-def bundle(run_dir: Path, output: Path, onnx: bool, small: bool) -> None:
+@click.option("--name", help="Heading of the card; else the name of OUT_DIR.")
+def bundle(run_dir: Path, output: Path, onnx: bool, small: bool, name: str | None) -> None:
     """Package a trained RUN as a folder that is a Hub repository.
 
     \b
@@ -296,7 +297,8 @@ def bundle(run_dir: Path, output: Path, onnx: bool, small: bool) -> None:
     from hanspan.bundle import bundle as work
     from hanspan.cli_run import say
 
-    say(work(run_dir, output, onnx=onnx, small=small), output, f"hanspan push {output} OWNER/NAME")
+    summary = work(run_dir, output, onnx=onnx, small=small, name=name)
+    say(summary, output, f"hanspan push {output} OWNER/NAME")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import io
 import json
 import lzma
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,7 +64,8 @@ class Document:
 
     Attributes:
         id: unique within a file.
-        text: the original text, never normalised.
+        text: the original text, never normalised; only a lone surrogate, which JSON can spell
+            and UTF-8 cannot, becomes U+FFFD, here and in ``id``: offsets stay.
         spans: sorted as given; may overlap where they are votes of rules.
         labels: class of the document by task, such as ``{"topic": "economy"}``.
         meta: whatever else travels with it; JSON values only.
@@ -78,6 +78,13 @@ class Document:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("id", "text"):
+            value = getattr(self, name)
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raw = value.encode("utf-32-le", "surrogatepass")
+                object.__setattr__(self, name, raw.decode("utf-32-le", "replace"))
         for span in self.spans:
             if span.end > len(self.text):
                 raise HanspanError(
@@ -111,13 +118,8 @@ def to_json(document: Document) -> dict[str, Any]:
     return row
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
 def from_json(row: Any, *, number: int = 0) -> Document:
     """The document that a JSON object describes.
-
-    A lone surrogate, which JSON can spell and UTF-8 cannot, becomes U+FFFD: offsets stay.
 
     Args:
         row: an object with at least ``text``.
@@ -152,8 +154,7 @@ def from_json(row: Any, *, number: int = 0) -> Document:
                 f"span {item!r}: expected {{'start', 'end', 'label'}} with whole numbers ({err})"
             ) from None
         spans.append(span)
-    name = _SURROGATE.sub("\ufffd", str(row.get("id", f"row-{number}")))
-    return Document(name, _SURROGATE.sub("\ufffd", text), tuple(spans), labels, meta)
+    return Document(str(row.get("id", f"row-{number}")), text, tuple(spans), labels, meta)
 
 
 def _suffix(path: Path) -> str:

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +28,7 @@ from hanspan.encode import Forward
 from hanspan.errors import HanspanError
 from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
-
-T = TypeVar("T")
+from hanspan.quiet import quietly
 
 _DROPOUTS = (
     "hidden_dropout_prob",
@@ -50,24 +48,6 @@ def _last_linear(head: nn.Module) -> nn.Linear:
 def _auto(kind: str, source: Path, config: Any) -> Any:
     auto = getattr(transformers, kind)
     return auto.from_pretrained(source, config=config, dtype=torch.float32, use_safetensors=True)
-
-
-def quietly(work: Callable[[], T]) -> T:
-    """Run ``work`` without transformers' bars and load reports, and without the Hub's warnings."""
-    from logging import CRITICAL, getLogger
-
-    from transformers.utils import logging
-
-    hub = getLogger("huggingface_hub")
-    before, hub_before = logging.get_verbosity(), hub.level
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    hub.setLevel(CRITICAL)
-    try:
-        return work()
-    finally:
-        logging.set_verbosity(before)
-        hub.setLevel(hub_before)
 
 
 def _with_head(kind: str, source: str | Path | None, config: Any) -> Any:

@@ -36,6 +36,8 @@ from hanspan.train_settings import TrainSettings
 Progress = Callable[[int, int | None, str], None]
 
 _TOKENS_WANTED = 1_000_000
+_CORRECTED = "prior-corrected"
+"""A file beside the weights of a stage whose ``O`` was raised, for a run that goes on."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ class _Run:
         done = folder / "done.safetensors"
         if done.is_file():
             model.load_state_dict(load_file(done))
+            self.prior_corrected |= (folder / _CORRECTED).is_file()
             return
         settings = self.settings.model_copy(update={"seed": self.settings.seed + offset})
         if name.startswith("round"):  # the teacher has answered for the unknown
@@ -254,7 +257,9 @@ class _Run:
             model.load_state_dict(load_file(best))
         if name.startswith("student"):
             amount = prior_correction(rows, settings.unknown_share)
-            self._correct_prior(model, amount, held, encoder)
+            if self._correct_prior(model, amount, held, encoder):
+                self.prior_corrected = True
+                (folder / _CORRECTED).touch()
         if self.main_process:
             with whole(done) as temporary:
                 save_file(_state(model), temporary)
@@ -264,17 +269,19 @@ class _Run:
 
     def _correct_prior(
         self, model: JointModel, amount: float, held: list[Row], encoder: TextEncoder
-    ) -> None:
+    ) -> bool:
         """Give ``O`` back what sampling took, if the settings or the held-out rows say so."""
         wanted = self.settings.correct_prior
-        if not amount or wanted is False or (wanted == "auto" and not held):
-            return
-        before = agreement(held, *self._answers(model, held, encoder)) if wanted == "auto" else None
+        if wanted == "auto" and amount and held:
+            tags, topics = self._answers(model, held, encoder)
+            before = agreement(held, tags, topics).f1
+            for logits in tags:
+                logits[:, 0] += amount
+            wanted = agreement(held, tags, topics).f1 > before
+        if not amount or wanted is not True:
+            return False
         model.raise_o(amount)
-        self.prior_corrected = True
-        if before and agreement(held, *self._answers(model, held, encoder)).f1 <= before.f1:
-            model.raise_o(-amount)
-            self.prior_corrected = False
+        return True
 
     def _wait(self) -> None:
         """Let the processes of a torchrun meet."""

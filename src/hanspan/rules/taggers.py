@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hanspan.quiet import quietly
 from hanspan.rules.borders import Borders
 from hanspan.rules.contract import RuleError, RuleInfo
 from hanspan.rules.finders import Finder, Scene
@@ -108,8 +109,12 @@ class TransformersFinder(Finder):
                 f"type: pip install 'hanspan[train]'"
             ) from None
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.model, use_fast=True)
-            model = AutoModelForTokenClassification.from_pretrained(self.model)
+            tokenizer, model = quietly(
+                lambda: (
+                    AutoTokenizer.from_pretrained(self.model, use_fast=True),
+                    AutoModelForTokenClassification.from_pretrained(self.model),
+                )
+            )
         except (OSError, ValueError) as err:
             raise RuleError(
                 f"{self.info.where}: {self.model}: cannot be loaded as a token-classification "
