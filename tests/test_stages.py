@@ -97,6 +97,16 @@ def test_texts_of_excluded_files_are_left_out_and_gold_may_be_absent(
     assert first.id not in ids
 
 
+def test_labels_that_rows_bring_along_do_not_reach_training(tmp_path: Path) -> None:
+    rows = tmp_path / "gold.jsonl"
+    span = Span(0, 2, "LOC", 1.0, "gold")
+    write_documents(rows, [Document("a", "我们吃饭。", (span,), {"topic": "sports"})])
+    shown = hanspan("run", write_config(tmp_path), f"pages.input={rows}", "--only", "pages")
+    assert shown.exit_code == 0, shown.output
+    (found,) = read_documents(tmp_path / "out" / "documents.jsonl")
+    assert (found.text, found.spans, dict(found.labels)) == ("我们吃饭。", (), {})
+
+
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     config = write_config(tmp_path, epochs=30)
     command = [sys.executable, "-m", "hanspan.cli", "run", str(config)]

@@ -99,10 +99,12 @@ def _there(path: str) -> list[Path]:
 
 
 def _joined(parts: Sequence[Path]) -> Iterator[Document]:
-    """Documents of all parts; an id that stands twice gets a number."""
+    """Bare text of all parts, so that no label of a row can reach training; an id that stands
+    twice gets a number."""
     seen: dict[str, int] = {}
     for part in parts:
         for document in read_documents(part):
+            document = dataclasses.replace(document, spans=(), labels={})
             count = seen[document.id] = seen.get(document.id, 0) + 1
             if count > 1:
                 document = dataclasses.replace(document, id=f"{document.id}#{count}")
