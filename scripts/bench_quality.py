@@ -9,9 +9,10 @@ without them.
 ``--groups news,thucnews`` takes some groups; ``--scale 0.2`` a share of the text; ``--curve`` adds
 supervised runs on 100, 300, 1,000 and 3,000 sentences; ``--work DIR`` keeps what is trained, and a
 second call goes on from there; ``key=value`` words are settings of training.
-``--model FOLDER`` trains nothing: it scores a finished model (a run's ``run/model``, a bundle) on
-the sets of one group beside rules and label model; ``--weak TRAIN.jsonl`` tells which mentions its
-weak labels held.
+``--model FOLDER`` trains no student: it scores a finished model (a run's ``run/model``, a bundle)
+on the sets of one group beside rules and label model; ``--weak TRAIN.jsonl`` tells which mentions
+its weak labels held; ``--steps supervised [--curve]`` adds the reference rows with its encoder
+(``encoder=FOLDER``). ``--plot FILE.png`` draws the curve against the student.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def rows_of_group(
         new = bench.row(what, wanted, report)
         bench.show(new)
         rows.extend(new)
-        return report.micro.f1 if report.micro.support else getattr(report.topics, "accuracy", 0.0)
+        return bench.main_score(report)
 
     for wanted in group.sets if group.rules else ():
         add("rules + vote", wanted, bench.by_rules(group, wanted, work / "rules", "vote"))
@@ -73,31 +75,83 @@ def rows_of_group(
         for wanted in group.sets:
             f1 = add(what, wanted, bench.predicted(model, bench.gold_of(wanted)))
             weak[wanted.name] = f1 if "hand" not in what else weak.get(wanted.name, f1)
+    if "supervised" in only:
+        counts = [*(CURVE if curve else ()), *([300] if quick else [None])]
+        rows += reference_rows(group, work, settings, counts, weak, known)
+    return rows
+
+
+def reference_rows(
+    group: bench.Group,
+    work: Path,
+    settings: TrainSettings,
+    counts: Sequence[int | None],
+    weak: dict[str, float],
+    known: set[str] | None,
+) -> list[dict[str, Any]]:
+    """Supervised runs on so many hand-labelled rows (None: all), and what ``weak`` is of all."""
+    rows: list[dict[str, Any]] = []
     for wanted in group.sets:
-        counts: list[int | None] = [*(CURVE if curve else ()), *([300] if quick else [None])]
-        for count in counts if wanted.supervised and "supervised" in only else ():
+        for count in counts if wanted.supervised else ():
             hand = bench.hand_file(wanted, work, count)
             chosen = settings.model_copy(update={"mode": "supervised"})
             model = bench.student(hand, work / hand.stem, chosen)
-            what = f"supervised, {count or 'all'} rows"
-            full = add(what, wanted, bench.predicted(model, bench.gold_of(wanted)))
+            report = bench.score(wanted, bench.predicted(model, bench.gold_of(wanted)), known)
+            new = bench.row(f"supervised, {count or 'all'} rows", wanted, report)
+            full = bench.main_score(report)
             if count is None and full:
-                rows.append({
+                new.append({
                     "what": f"{wanted.name}: recovered fraction",
                     "value": round(100 * weak[wanted.name] / full, 1), "unit": "%",
                     "peer": "supervised, same encoder", "peer_value": round(100 * full, 2),
                     "target": 85.0,
                 })  # fmt: skip
-                bench.show(rows[-1:])
+            bench.show(new)
+            rows += new
     return rows
+
+
+def draw_curve(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Supervised score by number of hand-labelled rows, and the student without any as a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    found: dict[str, dict[str, float]] = {}
+    for r in rows:
+        name, _, what = r["what"].partition(": ")
+        if what.startswith(("supervised", "student,", "rules")):
+            found.setdefault(name, {})[what.rsplit(", ", 1)[0]] = r["value"]
+    found = {k: v for k, v in found.items() if any(w.startswith("supervised") for w in v)}
+    figure, axes = pyplot.subplots(1, max(1, len(found)), figsize=(5 * max(1, len(found)), 4))
+    for axis, (name, values) in zip([axes] if len(found) < 2 else axes, found.items(), strict=True):
+        points = sorted(
+            (int(word), value)
+            for what, value in values.items()
+            if what.startswith("supervised") and (word := what.split()[1]).isdigit()
+        )
+        axis.plot(*zip(*points, strict=True), marker="o", label="supervised, same encoder")
+        if "supervised, all rows" in values:
+            axis.axhline(values["supervised, all rows"], color="C0", ls=":", label="all rows")
+        if "student" in values:
+            axis.axhline(values["student"], color="C1", label="student, no hand label")
+        if "rules + vote" in values:
+            axis.axhline(values["rules + vote"], color="C2", ls="--", label="rules")
+        axis.set(xscale="log", xlabel="hand-labelled rows", ylabel="F1 or accuracy, %", title=name)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
 
 
 def rows_of_model(
     group: bench.Group, model: Path, weak: Path | None, work: Path
-) -> list[dict[str, Any]]:
-    """Rules, label model and a finished model on the sets of a group."""
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Rules, label model and a finished model on the sets of a group; and the model's scores."""
     known = bench.known_mentions(weak) if weak else None
     rows: list[dict[str, Any]] = []
+    scores: dict[str, float] = {}
     for wanted in group.sets:
         found = bench.predicted(model, bench.gold_of(wanted))
         answers = {
@@ -107,10 +161,18 @@ def rows_of_model(
             "student with rules": bench.with_rules(group, found),
         }
         for what, answer in answers.items():
-            new = bench.row(what, wanted, bench.score(wanted, answer, known))
+            report = bench.score(wanted, answer, known)
+            new = bench.row(what, wanted, report)
             bench.show(new)
             rows.extend(new)
-    return rows
+            if what == "student":
+                scores[wanted.name] = bench.main_score(report)
+    return rows, scores
+
+
+def write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Rows so far, for ``--json``."""
+    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def main() -> int:
@@ -120,7 +182,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--groups", default="")
     parser.add_argument("--scale", type=float)
-    parser.add_argument("--steps", default="student,self-training,distilled,supervised")
+    parser.add_argument("--steps")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--curve", action="store_true")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--model", type=Path, metavar="FOLDER")
@@ -132,6 +195,8 @@ def main() -> int:
         options.steps, words = "student,supervised", ["epochs=2", *words]
         options.scale = options.scale or 0.01
         options.groups = options.groups or "dsner_ec"
+    if options.steps is None:
+        options.steps = "" if options.model else "student,self-training,distilled,supervised"
     settings = settings_of(words)
     chosen = set(filter(None, options.groups.split(","))) or {g.name for g in bench.GROUPS}
     if unknown := chosen - {g.name for g in bench.GROUPS}:
@@ -144,7 +209,14 @@ def main() -> int:
         work = options.work or Path(temporary)
         for group in bench.GROUPS:
             if group.name in chosen and options.model:
-                rows += rows_of_model(group, options.model, options.weak, work / group.name)
+                folder = work / group.name
+                new, scores = rows_of_model(group, options.model, options.weak, folder)
+                rows += new
+                if "supervised" in options.steps:
+                    counts = [*(CURVE if options.curve else ()), None]
+                    rows += reference_rows(group, folder, settings, counts, scores, None)
+                if options.json:
+                    write_rows(rows, options.json)
             elif group.name in chosen:
                 rows += rows_of_group(
                     group,
@@ -156,10 +228,11 @@ def main() -> int:
                     set(options.steps.split(",")),
                 )
                 if options.json:
-                    text = json.dumps(rows, ensure_ascii=False, indent=1)
-                    options.json.write_text(text + "\n", "utf-8")
+                    write_rows(rows, options.json)
     print()
     bench.show(rows)
+    if options.plot:
+        draw_curve(rows, options.plot)
     return 0
 
 
