@@ -44,9 +44,12 @@ _VERBS = re.compile(
     "董事长|总裁|经理|书记|部长|局长|委员|代表|专家|学者|学生|老师|球员|前锋|后卫|中场|门将|主帅|主教练|队员|冠军|亚军)"
 )
 _HEADS: dict[str, tuple[str, tuple[str, ...]]] = {}
+_BOUND: set[str] = set()  # heads of names that begin with a place
 for _, _row in read_words(WORDS / "heads.txt"):
-    _label, _head, *_stops = _row.split("\t")
-    _HEADS[_head] = (_label, tuple(_stops[0].split()) if _stops else ())
+    _label, _head, *_rest = _row.split("\t")
+    _HEADS[_head] = (_label, tuple(_rest[0].split()) if _rest else ())
+    if _rest[1:] == ["place"]:
+        _BOUND.add(_head)
 _FIND_HEAD = AhoCorasick(list(_HEADS), matchkind=MatchKind.LeftmostLongest)
 _HEAD_LIST = list(_HEADS.items())
 _TAIL = re.compile(
@@ -84,7 +87,7 @@ _ABROAD = words("countries") - {"中国", "香港", "澳门", "美国"}
 _JOINED = frozenset(["国立", "国家", "皇家", "联邦", "中央", "科学"])
 _OWN = frozenset(["大学", "学院", "通讯", "电视", "日报", "晚报", "时报", "医院"])
 _GENERIC = re.compile(
-    "^(?:中小|联合|公司|实际|发卡|法人|职教|廉价|方舱|野战|临时|定点|互联网|网上|网红|骗子|友好|乡村|郊区|灾区|当地|调查|监察|选举|治丧|专门|混合|法律|资格|审查|评选|混合|高级|期内|认购|限售|流通|库存|部分|剩余|全部|大股东|中央|国家|地方|外资|中资|商业|国有|大型|中小|股份制|政策性|投资|世界|全球|国际|城市|农村|私立|公立|民办|重点|普通|高等|"
+    "^(?:第[一二三四五六七八九十]+届|三边|双边|多边|配套|损害|落选|指定|定点|全省|全市|中小|联合|公司|实际|发卡|法人|职教|廉价|方舱|野战|临时|定点|互联网|网上|网红|骗子|友好|乡村|郊区|灾区|当地|调查|监察|选举|治丧|专门|混合|法律|资格|审查|评选|混合|高级|期内|认购|限售|流通|库存|部分|剩余|全部|大股东|中央|国家|地方|外资|中资|商业|国有|大型|中小|股份制|政策性|投资|世界|全球|国际|城市|农村|私立|公立|民办|重点|普通|高等|"
     "职业|综合|专科|三甲|三级|基层|乡镇|社区|县级|市级|省级|部分|企业|行业|上市|龙头|科技|技术|高新|合资|控股|金融|证券|保险|"
     "基金|信托|期货|房地产|地产|互联网|网络|汽车|传统|主流|专业|独立|民间|社会|学术|科研|教育|文化|体育|青年|妇女|工商|"
     "学生|农民|职工|业主|居民|村民|监督|管理|执行|常务|评审|专家|仲裁|咨询|领导|工作|战略|合作|关税|反对|执政|在野|政|朋|"
@@ -96,6 +99,30 @@ _GENERIC = re.compile(
 )
 
 
+_FURNITURE = re.compile(
+    "(?:本报讯|报讯|[日网社]电|电(?=[据香北上广]|[\u4e00-\u9fff]{2,4}[省市县])|据|而(?!立)|但|虽然|尽管|"
+    "甚至|应当|许多|不少|其余|附近|根据|如果|因为|由于|所以|于是|然后|随后|随着|以及|并且|而且|或者|"
+    "还是|就是|正是|只有|不是|没有|还有|首批|首家|首个|下称|简称|以下简称|实拍|视频|图为|图：|"
+    "拟(?=[\u4e00-\u9fff]{3})|已对|已与|与|逾|共计|分别|正逢|适逢|最大|最早|必然|必要的|必须|需要|才能|可以|"
+    "能够|立即|一起|共同(?!民主党)|再次|多次|不会|不得|这次|这位|这名|一位|一名|该校|该院|该厂|"
+    "该县(?!县)|该市|该省|该州|各省|各市|各区|各县|各国|各类|各级|有关|我国|我省|我市|我校)"
+)
+"""Words at the left edge that no name begins with."""
+_CUT_WORDS = words("welded")
+"""Two-character words of which the second character must not begin a name."""
+
+
+def _unwelded(text: str, start: int, end: int) -> int:
+    """The left edge moved over the second half of an everyday word and over furniture."""
+    if start and text[start - 1 : start + 1] in _CUT_WORDS:
+        start += 1
+    found = _FURNITURE.match(text, start, end)
+    while found:
+        start = found.end()
+        found = _FURNITURE.match(text, start, end)
+    return start
+
+
 _ALSO_NAMES = frozenset(
     ["投资", "发展", "建设", "合作", "保护", "组织", "海外", "国内", "境外", "国有", "联合"]
 )
@@ -105,6 +132,7 @@ _TROOPS = frozenset(
 )
 
 
+_NO_HEADS = words("not_heads")
 _VENUES = tuple("会议 会展 展览 体育 商业 购物 城市 经济 金融 交通 贸易".split())  # noqa: SIM905
 
 
@@ -154,10 +182,12 @@ def _place_at(text: str, start: int, end: int) -> int:
 
 def _begin(text: str, start: int, head: int) -> tuple[int, bool]:
     """Left edge after verbs, posts and numbers, at a place where one stands; whether it is one."""
+    start = _unwelded(text, start, head)
     for match in _VERBS.finditer(text, start, head):
         if match[0] in _ALSO_NAMES and _place_at(text, start, match.start()) >= 0:
             break  # 上海赢东|投资|管理有限公司
         start = match.end()
+    start = _unwelded(text, start, head)
     while start < head and text[start] in "超称获诉经并赴该原现前拟曝":
         start += 1
     for at in range(start, min(start + 5, head)):
@@ -189,6 +219,10 @@ def _spans(document: Document) -> Iterator[tuple[int, int, str]]:
         start, placed = _begin(text, edge, head)
         if long_head and "公司" in text[start : head - 2]:
             start = text.rindex("公司", start, head - 2) + 2
+        if word in _BOUND and (
+            not placed or not 2 <= head - start <= 12 or endings(_NO_HEADS, text, end)
+        ):
+            continue
         if word == "中心" and (not placed or text.startswith(_VENUES, head - 2)):
             continue
         core = text[start:head]
@@ -204,9 +238,10 @@ def _spans(document: Document) -> Iterator[tuple[int, int, str]]:
         yield start, end, label
 
 
-@rule("named_by_head", labels=["COM", "ORG"], group="names", weight=0.8,
+@rule("named_by_head", labels=["COM", "ORG", "GOV"], group="names", weight=0.8,
       yes=["扬州市政协委员、[[扬州远航精密仪器有限公司|COM]]董事长",
-           "就职于[[海州证券股份有限公司|COM]]",
+           "就职于[[海州证券股份有限公司|COM]]", "本报讯[[河南江远制药有限公司|COM]]积极",
+           "在[[扬州第二造纸厂|COM]]工作", "[[江苏省航道运输管理局|GOV]]通知",
            "[[河海师范大学|ORG]]教授", "[[中国钢琴协会|ORG]]以及"],
       no=["一家大型国有企业集团", "商业银行", "行业协会负责人", "一所高等学校"])  # fmt: skip
 def named_by_head(document: Document) -> Iterator[tuple[int, int, str]]:
@@ -239,8 +274,10 @@ def share_code(document: Document) -> Iterator[tuple[int, int]]:
         start = found.start()
         for verb in _VERBS.finditer(text, start, end - 2):
             start = verb.end()
+        start = _unwelded(text, start, end)
         if not 3 <= end - start <= 5 and text[end - 4 : end].isalpha():
             start = end - 4
+            start += text[start - 1 : start + 1] in _CUT_WORDS if start else 0
         if end - start >= 3:
             yield start, end
 
