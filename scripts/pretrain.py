@@ -2,10 +2,12 @@
 
     HANSPAN_DATA=FOLDER python scripts/pretrain.py configs/pretrain.yaml [key.path=value ...]
 
-The same command resumes where it was stopped, step for step. `--only shards` stops after the
-corpus; `--branch RUN --decay-tokens N` copies the run's state into RUN and decays the rate
-there; `--score RUN` prints masked accuracy by source; `--export RUN OUT` writes the stock model
-folder (fp16 safetensors, tokenizer, card); `--picture RUN PNG` draws the loss curve.
+The same command resumes where it was stopped, step for step; several GPUs or processes:
+`torchrun --nproc_per_node N scripts/pretrain.py ...`. `--only shards` checks the shards, makes
+them if they are not whole, and stops; `--branch RUN --decay-tokens N` copies the run's state
+into RUN and decays the rate there; `--score RUN` prints masked accuracy by source;
+`--export RUN OUT` writes the stock model folder (fp16 safetensors, tokenizer, card);
+`--picture RUN PNG` draws loss and masked accuracy over tokens.
 """
 
 from __future__ import annotations
@@ -22,18 +24,15 @@ if TYPE_CHECKING:
     from hanspan.pretrain.settings import PretrainSettings
 
 
-def shards_ready(settings: PretrainSettings) -> None:
-    """Make the shards unless finished ones are there, and say what each source gave."""
+def make_shards(settings: PretrainSettings) -> None:
+    """Read the corpus, write the shards, and say what each source gave."""
     from hanspan.pretrain.corpus import build_shards, data_folder
 
     corpus = settings.corpus
-    folder = Path(corpus.shards)
-    if (folder / "shards.json").is_file():
-        return
     counts = build_shards(
         corpus.sources,
         data_folder(corpus.data),
-        folder,
+        Path(corpus.shards),
         vocab_size=corpus.vocab_size,
         heldout_one_in=corpus.heldout_one_in,
         heldout_limit=corpus.heldout_limit,
@@ -48,19 +47,42 @@ def shards_ready(settings: PretrainSettings) -> None:
         )
 
 
+def check_shards(settings: PretrainSettings) -> None:
+    """Keep shards that are whole and of the mixing table's sources, make all others anew."""
+    from hanspan.errors import HanspanError
+    from hanspan.pretrain.corpus import open_shards
+
+    folder = Path(settings.corpus.shards)
+    try:
+        if set(open_shards(folder).train) == set(settings.corpus.weights()):
+            print(f"{folder}: whole")
+            return
+        print(f"{folder}: other sources than the mixing table; made anew")
+    except HanspanError as error:
+        print(error)
+    make_shards(settings)
+
+
 def branch(settings: PretrainSettings, target: Path, decay_tokens: int) -> PretrainSettings:
     """Settings of a decayed branch; the first call copies the checkpoint into `target`."""
     from hanspan.pretrain.checkpoint import read_header
 
-    source = Path(settings.folder) / "checkpoint.safetensors"
     begun = target / "checkpoint-start.safetensors"
     if not begun.exists():
+        source = Path(settings.folder) / "checkpoint.safetensors"
         read_header(source)  # a broken checkpoint is an error here, not later
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target / "start.part")
-        (target / "start.part").replace(begun)
-        shutil.copyfile(begun, target / "checkpoint.safetensors")
-    tokens = read_header(begun)[0]["tokens"]
+        for name in ("checkpoint.safetensors", begun.name):  # the last says that it is done
+            shutil.copyfile(source, target / "copy.part")
+            (target / "copy.part").replace(target / name)
+    return decayed(settings, target, decay_tokens)
+
+
+def decayed(settings: PretrainSettings, target: Path, decay_tokens: int) -> PretrainSettings:
+    """The settings with `target` as folder and the decay beginning at its first checkpoint."""
+    from hanspan.pretrain.checkpoint import read_header
+
+    tokens = read_header(target / "checkpoint-start.safetensors")[0]["tokens"]
     schedule = replace(settings.run.schedule, decay_from=tokens, decay_tokens=decay_tokens)
     return replace(settings, folder=str(target), run=replace(settings.run, schedule=schedule))
 
@@ -70,7 +92,7 @@ def score(settings: PretrainSettings, shards: Shards, run: Path) -> None:
     from hanspan.pretrain.export import load_network
     from hanspan.pretrain.heldout import cached_floor, heldout_scores, score_table
 
-    model, progress = load_network(settings, run / "checkpoint.safetensors")
+    model, progress = load_network(settings, shards, run / "checkpoint.safetensors")
     rows = settings.run.heldout_rows
     print(f"{progress['tokens']:,} tokens, 15 % single characters hidden")
     print(f"{'source':<12}{'characters':>12}{'loss':>8}{'accuracy':>10}{'floor':>8}")
@@ -79,6 +101,30 @@ def score(settings: PretrainSettings, shards: Shards, run: Path) -> None:
         scores, cached_floor(shards, rows), shards
     ):
         print(f"{name:<12}{size:>12}{loss:>8.3f}{accuracy:>10.1%}{floor:>8.1%}")
+
+
+def train(settings: PretrainSettings, target: Path | None, decay_tokens: int) -> bool:
+    """Train, alone or as one process of torchrun; process 0 alone makes shards and branches."""
+    import torch
+
+    from hanspan.pretrain.corpus import open_shards
+    from hanspan.pretrain.loop import Trainer
+    from hanspan.pretrain.processes import join_processes
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    processes = join_processes(settings.run.device)
+    folder = Path(settings.corpus.shards)
+    if processes.rank == 0:
+        if not (folder / "shards.json").is_file():
+            make_shards(settings)
+        if target:
+            branch(settings, target, decay_tokens)
+    processes.wait()
+    if target:
+        settings = decayed(settings, target, decay_tokens)
+    shards = open_shards(folder)
+    return Trainer(settings.run, shards, Path(settings.folder), processes).run()
 
 
 def main() -> int:
@@ -96,45 +142,29 @@ def main() -> int:
     parser.add_argument("--picture", type=Path, nargs=2, metavar=("RUN", "PNG"))
     args = parser.parse_intermixed_args()  # overrides may follow options
 
-    import torch
-
     from hanspan.errors import HanspanError
     from hanspan.pretrain.corpus import open_shards
     from hanspan.pretrain.export import export_encoder
-    from hanspan.pretrain.loop import Trainer
+    from hanspan.pretrain.heldout import known_floor
     from hanspan.pretrain.picture import draw_log
     from hanspan.pretrain.settings import load_settings
 
     try:
         settings = load_settings(args.config, args.overrides)
+        folder = Path(settings.corpus.shards)
         if args.picture:
-            draw_log(*args.picture)
-            return 0
-        shards_ready(settings)
-        if args.only:
-            return 0
-        shards = open_shards(Path(settings.corpus.shards))
-        if args.export:
-            export_encoder(settings, shards, *args.export)
-            return 0
-        if args.score:
-            score(settings, shards, args.score)
-            return 0
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        if args.branch:
-            settings = branch(settings, args.branch, args.decay_tokens)
-        if not Trainer(settings.run, shards, Path(settings.folder)).run():
+            run, picture = args.picture
+            draw_log(run, picture, known_floor(folder, settings.run.heldout_rows))
+        elif args.only:
+            check_shards(settings)
+        elif args.export:
+            export_encoder(settings, open_shards(folder), *args.export)
+        elif args.score:
+            score(settings, open_shards(folder), args.score)
+        elif not train(settings, args.branch, args.decay_tokens):
             print("stopped and saved; the same command goes on")
-    except HanspanError as error:
+    except (HanspanError, OSError) as error:
         print(error, file=sys.stderr)
-        return 2
-    except torch.OutOfMemoryError as error:
-        print(
-            f"pretrain: out of memory with micro_tokens={settings.run.micro_tokens} ({error}); "
-            "type run.micro_tokens=HALF and double the counts in run.ramp",
-            file=sys.stderr,
-        )
         return 2
     return 0
 

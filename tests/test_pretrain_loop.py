@@ -23,32 +23,19 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from hanspan.errors import ConfigError, HanspanError  # noqa: E402
-from hanspan.pretrain.corpus import Shards, Source, build_shards, open_shards  # noqa: E402
+from hanspan.pretrain.corpus import Shards  # noqa: E402
 from hanspan.pretrain.export import export_encoder  # noqa: E402
-from hanspan.pretrain.loop import RunSettings, Trainer  # noqa: E402
-from hanspan.pretrain.network import NetworkSettings, SparseLoss, build_network  # noqa: E402
+from hanspan.pretrain.loop import Trainer  # noqa: E402
+from hanspan.pretrain.network import SparseLoss, build_network  # noqa: E402
 from hanspan.pretrain.optim import OptimSettings, Schedule, orthogonalize  # noqa: E402
 from hanspan.pretrain.picture import draw_log  # noqa: E402
-from hanspan.pretrain.sampling import Window, ahead  # noqa: E402
+from hanspan.pretrain.run_settings import RunSettings  # noqa: E402
+from hanspan.pretrain.sampling import ahead  # noqa: E402
 from hanspan.pretrain.settings import CorpusSettings, PretrainSettings, load_settings  # noqa: E402
 from hanspan.pretrain.speed import measured_tflops, token_flops  # noqa: E402
+from pretrain_run import NETWORK, RUN, SOURCES, tiny_shards  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
-SOURCES = (Source("news", ("unlabelled/news.jsonl.xz",), 0.7),
-           Source("titles", ("unlabelled/titles.txt",), 0.3))  # fmt: skip
-NETWORK = NetworkSettings(layers=1, hidden=32, heads=2, intermediate=64, vocab_size=1024)
-RUN = RunSettings(
-    weights={"news": 0.7, "titles": 0.3},
-    network=NETWORK,
-    windows=(Window(16, 0.5), Window(32, 0.5)),
-    micro_tokens=256,
-    ramp=((0, 1), (1024, 2)),
-    max_tokens=4096,
-    compile=False,
-    schedule=Schedule(warmup_steps=3),
-    log_every=1,
-    heldout_rows=4,
-)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shards(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shards:
     torch.set_num_threads(1)
-    out = tmp_path_factory.mktemp("shards")
-    build_shards(SOURCES, data, out, vocab_size=1024, heldout_one_in=3)
-    return open_shards(out)
+    return tiny_shards(data, tmp_path_factory.mktemp("shards"))
 
 
 def losses(folder: Path) -> list[Any]:
@@ -80,9 +65,9 @@ def test_a_killed_run_gives_the_losses_of_the_unbroken_one(
     Trainer(settings, shards, tmp_path / "whole").run()
     broken = Trainer(settings, shards, tmp_path / "broken")
     for _ in range(5):
-        broken._log({"loss": round(broken.train_step(), 4)})
+        broken._log({"loss": round(float(broken.train_step()), 4)})
     broken.save()
-    broken._log({"loss": round(broken.train_step(), 4)})  # lost with the kill, and run again
+    broken._log({"loss": round(float(broken.train_step()), 4)})  # lost with the kill, and run again
     del broken
     Trainer(settings, shards, tmp_path / "broken").run()
     assert losses(tmp_path / "whole") == losses(tmp_path / "broken")
@@ -101,7 +86,7 @@ def test_sigterm_saves_the_step_it_came_in(
     stopped = Trainer(settings, shards, tmp_path / "stopped")
     plain = stopped.train_step
 
-    def step() -> float:
+    def step() -> Any:
         if stopped.step == 4:
             os.kill(os.getpid(), signal.SIGTERM)
         return plain()

@@ -31,12 +31,20 @@ def save_checkpoint(
     settings: Mapping[str, Any],
 ) -> None:
     """Write `path` whole or not at all. `progress` and `settings` must be JSON values."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     header = {"progress": json.dumps(progress), "settings": json.dumps(settings, sort_keys=True)}
     temporary = path.with_name(path.name + ".part")
-    save_file(_flatten(model, optimizers), temporary, metadata=header)
-    os.replace(temporary, path)
+    try:
+        save_file(_flatten(model, optimizers), temporary, metadata=header)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:  # the disk is full, most often
+        temporary.unlink(missing_ok=True)
+        raise HanspanError(
+            f"pretrain: {path} cannot be written ({error}); the one before it is whole: make room "
+            "and type the same command"
+        ) from error
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -82,9 +90,7 @@ def load_checkpoint(
             "give the old settings, or another run folder"
         )
     tensors = load_file(path)
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            p.copy_(tensors[f"model/{name}"])
+    load_weights(path, tensors, model)
     for number, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, torch.Tensor]] = {}
         prefix = f"optim/{number}/"
@@ -95,3 +101,17 @@ def load_checkpoint(
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     return progress
+
+
+def load_weights(path: Path, tensors: Mapping[str, torch.Tensor], model: torch.nn.Module) -> None:
+    """Copy the weights of a checkpoint into `model`; `path` is for the message."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            tensor = tensors.get(f"model/{name}")
+            if tensor is None or tensor.shape != p.shape:
+                found = "nothing" if tensor is None else f"shape {tuple(tensor.shape)}"
+                raise HanspanError(
+                    f"pretrain: {path} holds {found} for {name}, the network expects "
+                    f"{tuple(p.shape)}; put an earlier checkpoint in its place"
+                )
+            p.copy_(tensor)

@@ -172,7 +172,8 @@ def build_shards(
             )
         kept[source.name] = (train, heldout)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "shards.json").unlink(missing_ok=True)
+    for old in (out / "shards.json", *out.glob("floor-*.json")):  # the floor is of other text
+        old.unlink(missing_ok=True)
     if tokenizer_from is not None:
         vocab = load_vocab(tokenizer_from)
     else:
@@ -191,6 +192,22 @@ def build_shards(
     temporary.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
     temporary.replace(out / "shards.json")
     return counts
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """`shards.json`, checked to hold what `build_shards` puts there."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for row in record["sources"].values():
+            for part in ("train", "heldout"):
+                int(row[part]["tokens"]), str(row[part]["sha256"])
+        str(record["vocab"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HanspanError(
+            f"pretrain: {path} is not the record of shards ({error!r}); "
+            "make them anew by --only shards"
+        ) from error
+    return record
 
 
 def _digest(ids: npt.NDArray[np.uint16]) -> str:
@@ -216,13 +233,13 @@ def open_shards(folder: Path, *, verify: bool = True) -> Shards:
             f"pretrain: no finished shards in {folder}; "
             "type python scripts/pretrain.py CONFIG --only shards"
         )
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = _read_record(path)
     vocab = load_vocab(folder)
     table = CharTable(vocab)
     if table.digest != record["vocab"]:
         raise HanspanError(
             f"pretrain: the tokenizer in {folder} has vocabulary {table.digest}, the shards were "
-            f"made with {record['vocab']}; make the shards again with --only shards"
+            f"made with {record['vocab']}; make them anew by --only shards"
         )
     parts: dict[str, dict[str, npt.NDArray[np.uint16]]] = {"train": {}, "heldout": {}}
     for name, row in record["sources"].items():
@@ -234,7 +251,7 @@ def open_shards(folder: Path, *, verify: bool = True) -> Shards:
                 raise HanspanError(
                     f"pretrain: corrupt shard {file}: {ids.size} tokens, expected "
                     f"{row[part]['tokens']} with the digest in {path.name}; "
-                    "make the shards again with --only shards"
+                    "make them anew by --only shards"
                 )
             if ids.size and (int(ids.max()) >= table.size or ids[-1] != SEP):
                 raise HanspanError(f"pretrain: corrupt shard {file}: ids outside the vocabulary")

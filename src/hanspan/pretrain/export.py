@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hanspan.errors import HanspanError
-from hanspan.pretrain.checkpoint import read_header
+from hanspan.pretrain.checkpoint import load_weights, read_header
 from hanspan.pretrain.corpus import Shards
 from hanspan.pretrain.heldout import cached_floor, heldout_scores, score_table
 from hanspan.pretrain.network import build_network
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from hanspan.pretrain.settings import PretrainSettings
 
 
-def load_network(settings: "PretrainSettings", checkpoint: Path) -> tuple[Any, dict[str, Any]]:
-    """The network with the weights of a checkpoint, fp32, for evaluation; and the progress."""
+def load_network(
+    settings: "PretrainSettings", shards: Shards, checkpoint: Path
+) -> tuple[Any, dict[str, Any]]:
+    """The network with the weights of a checkpoint, fp32, for evaluation; and the progress.
+
+    Raises:
+        HanspanError: for a checkpoint of another network, or of another vocabulary than the
+            shards', whose tokenizer would give the weights wrong ids.
+    """
     from safetensors.torch import load_file
 
     progress, saved = read_header(checkpoint)
@@ -28,11 +35,14 @@ def load_network(settings: "PretrainSettings", checkpoint: Path) -> tuple[Any, d
             f"pretrain: {checkpoint} holds {saved['network']}, the config says {vars(network)}; "
             "give the config that the run was made with"
         )
+    if saved["vocab"] != shards.vocab:
+        raise HanspanError(
+            f"pretrain: the weights in {checkpoint} are for vocabulary {saved['vocab']}, the "
+            f"tokenizer in {shards.folder} has {shards.vocab}; give corpus.shards=FOLDER of the "
+            "shards that the run was made with"
+        )
     model = build_network(network, seed=0)
-    tensors = load_file(checkpoint)
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            p.copy_(tensors[f"model/{name}"])
+    load_weights(checkpoint, load_file(checkpoint), model)
     return model.eval(), progress
 
 
@@ -42,7 +52,7 @@ def export_encoder(settings: "PretrainSettings", shards: Shards, run: Path, out:
     The folder loads by AutoTokenizer, AutoModel and AutoModelForMaskedLM; the weights are fp16
     and should be loaded with dtype=float32 on a CPU.
     """
-    model, progress = load_network(settings, run / "checkpoint.safetensors")
+    model, progress = load_network(settings, shards, run / "checkpoint.safetensors")
     buffers = {name: b.clone() for name, b in model.named_buffers()}
     _restore(model.half().float(), buffers)
     rows = settings.run.heldout_rows

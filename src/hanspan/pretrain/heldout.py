@@ -1,10 +1,12 @@
 """Masked accuracy on held-out text by source, and the floor beside it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from hanspan.data import whole
 from hanspan.pretrain.corpus import Shards
 from hanspan.pretrain.floor import heldout_targets, neighbour_floor
 from hanspan.pretrain.network import SparseLoss
@@ -37,13 +39,25 @@ def heldout_scores(model: Any, shards: Shards, rows: int) -> Scores:
 
 def cached_floor(shards: Shards, rows: int) -> dict[str, float]:
     """`neighbour_floor` of these shards, counted once and kept beside them."""
-    path = shards.folder / f"floor-{rows}.json"
+    path = _floor_path(shards.folder, rows)
     if not path.exists():
         floor = neighbour_floor(shards.train, shards.heldout, shards.vocab_size, rows)
-        temporary = path.with_suffix(".part")
-        temporary.write_text(json.dumps(floor), encoding="utf-8")
-        temporary.replace(path)
+        with whole(path) as temporary:
+            temporary.write_text(json.dumps(floor), encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def known_floor(folder: Path, rows: int) -> float | None:
+    """Mean over sources of the floor kept beside the shards, or None where none is yet."""
+    path = _floor_path(folder, rows)
+    if not path.is_file():
+        return None
+    floor = json.loads(path.read_text(encoding="utf-8"))
+    return sum(floor.values()) / max(1, len(floor))
+
+
+def _floor_path(folder: Path, rows: int) -> Path:
+    return folder / f"floor-{rows}.json"
 
 
 def score_table(scores: Scores, floor: dict[str, float], shards: Shards) -> list[tuple[Any, ...]]:

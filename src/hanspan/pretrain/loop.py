@@ -2,35 +2,40 @@
 
 import contextlib
 import json
-import os
+import math
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from hanspan.data import whole
 from hanspan.errors import HanspanError
 from hanspan.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from hanspan.pretrain.corpus import Shards
 from hanspan.pretrain.heldout import heldout_scores
-from hanspan.pretrain.masking import MaskSettings, choose_positions, hide
-from hanspan.pretrain.network import NetworkSettings, SparseLoss, build_network
-from hanspan.pretrain.optim import OptimSettings, Schedule, build_optimizers
-from hanspan.pretrain.sampling import Sampler, Window, ahead
-from hanspan.pretrain.speed import measured_tflops, token_flops
+from hanspan.pretrain.masking import choose_positions, hide
+from hanspan.pretrain.memory import named_memory_errors
+from hanspan.pretrain.network import SparseLoss, build_network
+from hanspan.pretrain.optim import build_optimizers
+from hanspan.pretrain.processes import Processes, join_processes
+from hanspan.pretrain.run_settings import RunSettings
+from hanspan.pretrain.sampling import Sampler, ahead
+from hanspan.pretrain.speed import peak_tflops, token_flops
 from hanspan.pretrain.tokenizer import SEP, CharTable, load_vocab
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
+def _asked_to_stop(patient: bool = False) -> Iterator[threading.Event]:
     """Set when SIGINT or SIGTERM comes, so that a step is finished and saved; a second one kills.
 
-    Outside the main thread, where signals cannot be caught, it stays unset.
+    `patient` takes the second like the first: at Ctrl-C torchrun's processes get one from the
+    terminal and one from torchrun, which kills by itself what does not end. Outside the main
+    thread, where signals cannot be caught, it stays unset.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -40,7 +45,8 @@ def _asked_to_stop() -> Iterator[threading.Event]:
 
     def ask(*_: Any) -> None:
         asked.set()
-        restore()
+        if not patient:
+            restore()
 
     def restore() -> None:
         for number, handler in before.items():
@@ -54,59 +60,27 @@ def _asked_to_stop() -> Iterator[threading.Event]:
         restore()
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """All settings of a run. Those in `exact` decide the numbers and must not change on resume."""
-
-    weights: dict[str, float]
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    optim: OptimSettings = field(default_factory=OptimSettings)
-    masks: MaskSettings = field(default_factory=MaskSettings)
-    schedule: Schedule = field(default_factory=Schedule)
-    windows: tuple[Window, ...] = (Window(32, 0.1), Window(128, 0.65), Window(256, 0.25))
-    micro_tokens: int = 8192
-    ramp: tuple[tuple[int, int], ...] = ((0, 1), (4_000_000, 2))
-    seed: int = 1
-    max_tokens: int | None = None
-    max_minutes: float | None = None
-    checkpoint_minutes: float = 5.0
-    eval_minutes: float = 10.0
-    milestones: tuple[int, ...] = ()
-    compile: bool = True
-    device: str = "cpu"
-    peak_tflops: float | None = None
-    heldout_rows: int = 64
-    log_every: int = 20
-
-    def exact(self, shards: Shards) -> dict[str, Any]:
-        """What a checkpoint must agree with; lengths, ramp, masks and rates ahead may."""
-        names = ("weights", "network", "optim", "windows", "micro_tokens", "seed")
-        return {n: v for n, v in asdict(self).items() if n in names} | {"vocab": shards.vocab}
-
-    def accumulation(self, tokens: int) -> int:
-        """Micro-batches of one step after `tokens`: the last row of the ramp that has begun."""
-        return [count for begin, count in self.ramp if tokens >= begin][-1]
-
-
 class Trainer:
     """Builds everything from settings, resumes if the folder holds a checkpoint, and runs."""
 
-    def __init__(self, settings: RunSettings, shards: Shards, folder: Path) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        shards: Shards,
+        folder: Path,
+        processes: Processes | None = None,
+    ) -> None:
+        """`processes` are joined by the settings' device unless they are given."""
         if settings.network.vocab_size != shards.vocab_size:
             raise HanspanError(
                 f"pretrain: the network has {settings.network.vocab_size} rows, the shards' "
                 f"vocabulary {shards.vocab_size}; set network.vocab_size to {shards.vocab_size}"
             )
         self.settings, self.shards, self.folder = settings, shards, folder
-        self.rank = int(os.environ.get("RANK", "0"))
-        self.world = int(os.environ.get("WORLD_SIZE", "1"))
-        self.device = torch.device(settings.device)
-        if self.device.type == "cuda":
-            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        if self.world > 1 and not torch.distributed.is_initialized():
-            backend = "nccl" if self.device.type == "cuda" else "gloo"
-            torch.distributed.init_process_group(backend)
-        self.model = build_network(settings.network, settings.seed).to(self.device)
+        self.processes = processes or join_processes(settings.device)
+        self.device = self.processes.device
+        with named_memory_errors(settings.micro_tokens):
+            self.model = build_network(settings.network, settings.seed).to(self.device)
         # Measured: with AMX plain products beat the CPU's fused attention, whose backward is slow.
         on_cpu = self.device.type == "cpu"
         self.model.set_attn_implementation("eager" if on_cpu else "sdpa")
@@ -132,6 +106,21 @@ class Trainer:
         self.path = folder / "checkpoint.safetensors"
         if self.path.exists():
             self._resume()
+        else:
+            self._check_fresh()
+        self.processes.agree(self.step, "step")
+
+    def _check_fresh(self) -> None:
+        """A run that had begun and lost its checkpoint is not begun again over its remains."""
+        kept = sorted(self.folder.glob("checkpoint-*.safetensors"))
+        log = self.folder / "log.jsonl"
+        if kept or (log.exists() and log.stat().st_size):
+            found = kept[-1].name if kept else log.name
+            raise HanspanError(
+                f"pretrain: {self.folder} holds {found} but no {self.path.name}; copy a "
+                f"checkpoint-TOKENS.safetensors there under that name, or remove the folder to "
+                "begin again"
+            )
 
     def _resume(self) -> None:
         exact = self.settings.exact(self.shards)
@@ -141,13 +130,15 @@ class Trainer:
         self.sampler.restore(progress["sampler"])
         self.drawn = progress["sampler"]
         log = self.folder / "log.jsonl"
-        if self.rank == 0 and log.exists():  # what ran after the checkpoint will run again
-            rows = [r for r in log.read_text().splitlines() if json.loads(r)["step"] <= self.step]
-            log.write_text("".join(r + "\n" for r in rows))
+        if self.processes.rank == 0 and log.exists():
+            rows = log.read_text(encoding="utf-8").splitlines()
+            with whole(log) as temporary:
+                text = "".join(r + "\n" for r in rows if _logged_before(r, self.step))
+                temporary.write_text(text, encoding="utf-8")
 
     def save(self, path: Path | None = None) -> None:
         """Write a checkpoint (rank 0 only)."""
-        if self.rank:
+        if self.processes.rank:
             return
         progress: dict[str, Any] = {
             "step": self.step,
@@ -158,42 +149,54 @@ class Trainer:
         exact = self.settings.exact(self.shards)
         save_checkpoint(path or self.path, self.model, self.optimizers, progress, exact)
 
-    def _batches(self) -> Iterator[tuple[list[Any], dict[str, int]]]:
-        """This rank's micro-batches (hidden ids, positions, targets), each with the state after.
+    def _batches(self) -> Iterator[tuple[list[torch.Tensor], int, dict[str, int]]]:
+        """This process's micro-batches: (hidden ids, positions, targets), number, state after.
 
-        Every rank draws the batches of all, so that their counts agree.
+        Every process counts the batches of all, so that N processes see what one sees with N
+        times the micro-batches a step.
         """
-        s = self.settings
+        s, here = self.settings, self.processes
+        on_gpu = here.device.type == "cuda"
+        if on_gpu:
+            torch.cuda.set_device(here.device)  # of the thread that works ahead
         while True:
-            mine: list[Any] = []
-            for rank in range(self.world):
+            mine: list[torch.Tensor] = []
+            number = 0
+            for rank in range(here.world):
+                if rank != here.rank:
+                    self.sampler.skip()
+                    continue
+                number = self.sampler.number
                 ids, rng = self.sampler.next()
-                if rank == self.rank:
-                    positions = choose_positions(ids, s.masks, rng)
-                    hidden = hide(ids, positions, s.masks, s.network.vocab_size, rng)
-                    mine = [hidden, positions, ids.reshape(-1)[positions]]
-            yield mine, self.sampler.state()
+                positions = choose_positions(ids, s.masks, rng)
+                hidden = hide(ids, positions, s.masks, s.network.vocab_size, rng)
+                arrays = (hidden, positions, ids.reshape(-1)[positions])
+                mine = [torch.from_numpy(a) for a in arrays]
+                if on_gpu:
+                    mine = [t.pin_memory() for t in mine]
+            yield mine, number, self.sampler.state()
 
     def _autocast(self) -> Any:
         if self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
-    def train_step(self) -> float:
-        """One optimizer step; returns the mean loss of this rank's micro-batches (nats)."""
+    def train_step(self) -> torch.Tensor:
+        """One optimizer step; the mean loss (nats) over the processes, still on the device."""
         s = self.settings
         accumulate = s.accumulation(self.tokens)
         factor = s.schedule.factor(self.step, self.tokens)
         total = torch.zeros((), device=self.device)
         for _ in range(accumulate):
-            arrays, self.drawn = next(self.batches)
-            torch.manual_seed(s.seed + self.drawn[""])  # dropout, if any
-            batch = [torch.from_numpy(a).to(self.device, non_blocking=True) for a in arrays]
+            batch, number, self.drawn = next(self.batches)
+            if s.network.dropout:
+                torch.manual_seed(s.seed + number + 1)
+            batch = [t.to(self.device, non_blocking=True) for t in batch]
             with self._autocast():
                 loss = self.compiled(*batch) / accumulate
             loss.backward()
             total += loss.detach()
-        self._average_gradients()
+        total = self.processes.average(self.model.parameters(), total)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.optim.clip)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -201,18 +204,8 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        self.tokens += s.micro_tokens * accumulate * self.world
-        return float(total)
-
-    def _average_gradients(self) -> None:
-        if self.world == 1:
-            return
-        grads = [p.grad for p in self.model.parameters() if p.grad is not None]
-        flat = torch.cat([g.reshape(-1) for g in grads])
-        torch.distributed.all_reduce(flat)
-        flat /= self.world
-        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
-            g.copy_(part.view_as(g))
+        self.tokens += s.micro_tokens * accumulate * self.processes.world
+        return total
 
     def heldout(self) -> dict[str, tuple[float, float]]:
         """Loss (nats) and accuracy by source on held-out text."""
@@ -223,7 +216,7 @@ class Trainer:
         return result
 
     def _log(self, row: dict[str, Any]) -> None:
-        if self.rank:
+        if self.processes.rank:
             return
         place = {"step": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 1)}
         line = json.dumps(place | row, ensure_ascii=False)
@@ -247,40 +240,72 @@ class Trainer:
         Returns:
             Whether the end was reached; False where Ctrl-C or SIGTERM asked to stop before.
         """
-        with _asked_to_stop() as stop:
+        here = self.processes
+        with (
+            _asked_to_stop(here.world > 1) as stop,
+            named_memory_errors(self.settings.micro_tokens),
+        ):
             self._steps(stop)
-        ended = not stop.is_set()
-        if ended:
-            self._log({"heldout": self.heldout()})
-        self.save()
-        if self.world > 1:
-            torch.distributed.destroy_process_group()
+            ended = not here.any(stop.is_set())
+            if ended and here.rank == 0:
+                self._log({"heldout": self.heldout()})
+            self.save()
+        here.wait()
+        here.leave()
         return ended
 
     def _steps(self, stop: threading.Event) -> None:
-        s = self.settings
+        s, here = self.settings, self.processes
         began = saved = evaluated = logged = last = time.monotonic()
         milestones = [m for m in s.milestones if m > self.tokens]
-        losses: list[float] = []
+        losses: list[torch.Tensor] = []
         mark = self.tokens
         flops = token_flops(s.network, s.masks, s.windows)
-        peak = s.peak_tflops or measured_tflops(self.device)
-        while not (self.done(began) or stop.is_set()):
+        peak = s.peak_tflops or peak_tflops(self.device)
+        while not here.any(self.done(began) or stop.is_set()):
             losses.append(self.train_step())
             now = time.monotonic()
             self.seconds += now - last
             last = now
+            to_save = now - saved > 60 * s.checkpoint_minutes
             if self.step % s.log_every == 0:
+                loss = self._mean_loss(losses)
+                if not self.path.exists():  # where a log lies, a checkpoint lies
+                    self.save()
+                now = time.monotonic()  # the loss has waited for the GPU
                 speed = (self.tokens - mark) / max(1e-9, now - logged)
-                row = {"loss": round(sum(losses) / len(losses), 4), "tokens_per_s": round(speed)}
-                row["share_of_peak"] = round(speed * flops / self.world / peak / 1e12, 4)
+                row = {"loss": round(loss, 4), "tokens_per_s": round(speed)}
+                row["share_of_peak"] = round(speed * flops / here.world / peak / 1e12, 4)
                 self._log(row)
                 losses, mark, logged = [], self.tokens, now
             if now - evaluated > 60 * s.eval_minutes:
-                self._log({"heldout": self.heldout()})
+                if here.rank == 0:
+                    self._log({"heldout": self.heldout()})
                 evaluated = time.monotonic()
-            if now - saved > 60 * s.checkpoint_minutes:
+            if to_save or (milestones and self.tokens >= milestones[0]):
+                self._mean_loss(losses)
+            if to_save:
                 self.save()
                 saved = time.monotonic()
             if milestones and self.tokens >= milestones[0]:
                 self.save(self.folder / f"checkpoint-{milestones.pop(0)}.safetensors")
+        self._mean_loss(losses)
+
+    def _mean_loss(self, losses: list[torch.Tensor]) -> float:
+        """Mean over steps; a loss that is no number stops the run before it is saved."""
+        mean = float(torch.stack(losses).double().mean()) if losses else 0.0
+        if not math.isfinite(mean):
+            raise HanspanError(
+                f"pretrain: the loss is {mean} near step {self.step}; the last checkpoint in "
+                f"{self.folder} is from before: go on from an earlier one, or lower run.optim.lr "
+                f"(now {self.settings.optim.lr:g}) in another folder"
+            )
+        return mean
+
+
+def _logged_before(line: str, step: int) -> bool:
+    """Whether a line of the log is whole and not of a step that will run again."""
+    try:
+        return json.loads(line)["step"] <= step
+    except (ValueError, KeyError, TypeError):  # the kill came amid the line
+        return False

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+OPTIMIZERS = ("muon", "adamw")
+
 # Quintic iteration that drives all singular values to about one (K. Jordan, "Muon", 2024).
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 

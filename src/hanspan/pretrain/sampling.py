@@ -47,7 +47,7 @@ class Sampler:
         if missing:
             raise HanspanError(
                 f"pretrain: sources {', '.join(missing)} are in only one of the mixing table and "
-                "the shards; make the shards again with --only shards"
+                "the shards; make them anew by --only shards, or give another corpus.shards"
             )
         self.names = sorted(weights)
         total = sum(weights.values())
@@ -78,15 +78,26 @@ class Sampler:
         self.number = state[""]
         self.drawn = {n: state[n] for n in self.names}
 
-    def next(self) -> tuple[npt.NDArray[np.int64], np.random.Generator]:
-        """Ids of shape (tokens // length, length), and the random generator of this batch."""
+    def _draw(self) -> tuple[int, npt.NDArray[np.int64], np.random.Generator]:
+        """Length of the next micro-batch, the source of each row, and its random generator."""
         rng = np.random.default_rng([self.seed, self.number])
         self.number += 1
         shares = np.array([w.share for w in self.windows])
         length = self.windows[int(rng.choice(len(shares), p=shares / shares.sum()))].length
-        rows = self.tokens // length
-        batch = np.empty((rows, length), dtype=np.int64)
-        for row, source in enumerate(rng.choice(len(self.names), size=rows, p=self.shares)):
+        return length, rng.choice(len(self.names), size=self.tokens // length, p=self.shares), rng
+
+    def skip(self) -> None:
+        """Leave one micro-batch out, as if another process had drawn it; reads no shard."""
+        _, sources, _ = self._draw()
+        for name, count in zip(self.names, np.bincount(sources, minlength=len(self.names)),
+                               strict=True):  # fmt: skip
+            self.drawn[name] += int(count)
+
+    def next(self) -> tuple[npt.NDArray[np.int64], np.random.Generator]:
+        """Ids of shape (tokens // length, length), and the random generator of this batch."""
+        length, sources, rng = self._draw()
+        batch = np.empty((sources.size, length), dtype=np.int64)
+        for row, source in enumerate(sources):
             name, ids, starts = self.names[source], self._ids[source], self._starts[source]
             k = self.drawn[name] = self.drawn[name] + 1
             near = int((k * _GOLDEN) % 1.0 * (ids.size - length))

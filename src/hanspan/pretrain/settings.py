@@ -12,7 +12,7 @@ import yaml
 
 from hanspan.errors import ConfigError
 from hanspan.pretrain.corpus import Source
-from hanspan.pretrain.loop import RunSettings
+from hanspan.pretrain.run_settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ def load_settings(path: Path, overrides: typing.Sequence[str] = ()) -> PretrainS
         raise ConfigError(f"pretrain: no config {path}; the usual one is configs/pretrain.yaml")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(tree, dict):
+            raise ConfigError(f"pretrain: {path} must hold corpus:, folder: and run:")
         for item in overrides:
             key, equals, value = item.partition("=")
             if not equals:
                 raise ConfigError(f"pretrain: {item!r} is not key.path=value")
             _set(tree, key.split("."), yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"pretrain: {path} is not YAML ({error})") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"pretrain: {path} must hold corpus:, folder: and run:")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"pretrain: {path} or an override is not YAML ({error})") from error
     run = tree.get("run") or {}
     sources = (tree.get("corpus") or {}).get("sources")
     if isinstance(run, dict) and isinstance(sources, list):
@@ -65,14 +65,22 @@ def load_settings(path: Path, overrides: typing.Sequence[str] = ()) -> PretrainS
         tree["run"] = run
     problems: list[str] = []
     settings = _build(PretrainSettings, tree, "", problems)
+    if not problems:
+        problems = [f"run.{p}" for p in settings.run.problems()]
     if problems:
         raise ConfigError(f"pretrain: {path}:\n" + "\n".join(f"  {p}" for p in problems))
     return typing.cast(PretrainSettings, settings)
 
 
 def _set(tree: Any, keys: list[str], value: Any) -> None:
+    whole = ".".join(keys)
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(
+                f"pretrain: override {whole}: {key} holds {tree!r}, no keys below it; lists are "
+                "given whole, such as 'run.ramp=[[0,1]]'"
+            )
     tree[keys[-1]] = value
 
 
