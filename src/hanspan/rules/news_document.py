@@ -25,7 +25,7 @@ _ACTS = re.compile(
     "授予|看望|局长|支持|批准|主管|委托|直属|下属|支持|发布|公布|要求|指导|设立|成立|组织|任命|通知|举办|主办|监督|批复|任|召开"
 )
 _COMPANY = ("公司", "集团", "分行", "支行")
-_LOOSE = frozenset("的了在是和与及、由向对把被将为以等有会从到，。；：“”（）()省市县区")
+_LOOSE = frozenset("各的了在是和与及、由向对把被将为以等有会从到，。；：“”（）()省市县区")
 
 
 @rule("post_beside", labels=["TITLE"], group="titles", after="votes", weight=0.9,

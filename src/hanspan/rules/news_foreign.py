@@ -9,6 +9,7 @@ from functools import lru_cache
 from hanspan.data import Document
 from hanspan.rules import rule
 from hanspan.rules.news_persons import BORDER
+from hanspan.rules.news_sports import played
 from hanspan.rules.news_words import endings, starts, words
 
 _TRANS = (
@@ -22,6 +23,7 @@ _TRANS = (
 _DOTS = ("·", "•", "・", "‧", "∙")
 _ALL_DOTS = (*_DOTS, "．")
 _TITLES, _WORDS, _PLACES = words("titles_strong"), words("not_person"), words("countries")
+_ROLES = _TITLES | words("titles_weak") | words("person_before")
 _ALL_PLACES = _PLACES | words("places_world") | words("cities") | words("provinces")
 _GOES_ON = frozenset("和与及在对将则也同还已就访的为被向于以是有会曾率抵离等")
 _LEFT = BORDER | frozenset("在对与和及向同由据以给为")
@@ -82,18 +84,25 @@ def foreign_name(document: Document) -> Iterator[tuple[int, int]]:
             start += skip
             if start < end and text[start : start + 1] in "总":
                 continue
-        before = endings(_TITLES, text, start)
+        before = endings(_ROLES, text, start)
         while end > start + 1 and text[end - 1] in "以于其先大因提平约西东方许让":
             if _FOREIGN_AFTER.match(text, end) or end == len(text) or text[end] in BORDER:
                 break
             end -= 1
         size = end - start
-        if size < 2 or text[start:end] in _WORDS or text[start : start + 2] in _WORDS:
+        if (
+            size < 2
+            or text[start:end] == "高尔夫"
+            or text[start:end] in _WORDS
+            or text[start : start + 2] in _WORDS
+        ):
             continue
         if text[end - 2 : end + 1] in _WORDS or text[start:end] in _ALL_PLACES:
             continue
         after = _FOREIGN_AFTER.match(text, end)
         clear = end == len(text) or text[end] in BORDER or text[end] in _GOES_ON
+        if before and size == 2 and not endings(_TITLES, text, start):
+            before *= any(char in _STRONG for char in text[start:end])
         if (before and (after or clear or size >= 3)) or (
             after and size >= 3 and (not start or text[start - 1] in _LEFT)
         ):
@@ -106,6 +115,12 @@ _STRONG = frozenset(
 )
 _SAYS, _ON = words("person_after_strong"), words("person_after") | {"、"}
 _OFTEN = frozenset("以于其先大因提平约西东方许让等采内和金万日丰林江沁买")
+_CLUB_AFTER = re.compile(
+    "主场|客场|队|VS|vs|Vs|[0-9胜负平]|做客|坐镇|主帅|本赛季|上轮|近况|球员|的(?:主场|客场|比赛)|足球|俱乐部"
+)
+_CLUB_BEFORE = re.compile(
+    "(?:VS|vs|Vs|做客|对阵|迎战|主场|客场|战平|战胜|击败|不敌|负于|输给|逼平|力克|淘汰|加盟|转会|和|与|对|、|[0-9])$"
+)
 _THINGS_AFTER = (
     "公司",
     "邦",
@@ -146,10 +161,14 @@ def foreign_run(document: Document) -> Iterator[tuple[int, int, str]]:
         if text.startswith(_THINGS_AFTER, end) or text[start - 1 : start] in ("在", "至", "于"):
             continue
         strong = sum(char in _STRONG for char in name)
-        if strong < 0.7 * len(name) or name in _ALL_PLACES or _placed(name):
+        if strong < 0.7 * len(name) or name in _ALL_PLACES or _placed(name) or name == "高尔夫":
             continue
         free = not start or (text[start - 1] in BORDER and text[start - 1] not in '“"‘《(（')
         cue = starts(_SAYS, text, end) or (free and starts(_ON, text, end))
+        if not cue and not _CLUB_AFTER.match(text, end):
+            cue = not _CLUB_BEFORE.search(text, max(0, start - 2), start) and played(
+                text, start, end, 2
+            )
         yield start, end, "PER" if cue else "ENTITY"
 
 

@@ -40,7 +40,7 @@ _NOT_AFTER = re.compile(
 )
 
 
-def _played(text: str, start: int, end: int, need: int) -> bool:
+def played(text: str, start: int, end: int, need: int) -> bool:
     """Whether words of sport stand around a name."""
     around = text[max(0, start - _NEAR) : start] + "\n" + text[end : end + _NEAR]
     return len(set(_CUE.findall(around))) >= need
@@ -59,7 +59,7 @@ def club_in_play(document: Document) -> Iterator[tuple[int, int]]:
         before = bool(_BEFORE.search(text[max(0, start - 6) : start]))
         if _NAMES[number] in _PLACE and not after and not before:
             continue
-        if _played(text, start, end, 2 if after or before else 3):
+        if played(text, start, end, 2 if after or before else 3):
             for longer in ("AC", "ac", "国际"):
                 if text.endswith(longer, 0, start):
                     start -= 2
