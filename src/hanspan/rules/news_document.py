@@ -35,10 +35,11 @@ def post_beside(document: Document) -> Iterator[tuple[int, int]]:
     """Posts that count only beside an organisation or a person."""
     text = document.text
     body_ends = {s.end for s in document.spans if s.label in _BODIES}
+    person_ends = {s.end for s in document.spans if s.label == "PER"}
     person_starts = {s.start for s in document.spans if s.label == "PER"}
     for match in _WEAK_TITLE.finditer(text):
         start, end = match.span()
-        if text[end : end + 1] in ("们", "会"):
+        if text[end : end + 1] in ("们", "会") or text.startswith("事务所", end):
             continue
         person = end in person_starts or (
             text[end : end + 1] in " 　：" and end + 1 in person_starts
@@ -49,10 +50,12 @@ def post_beside(document: Document) -> Iterator[tuple[int, int]]:
         of_body = start in body_ends and match[0] not in ("编辑", "助理")
         if match[0] == "代表":
             of_body = of_body and text.endswith("人大", 0, start)
-        if person or own or of_body:
+        called = start in person_ends and match[0] in _ADDRESS_WORDS
+        if person or own or of_body or called:
             yield start, end
 
 
+_ADDRESS_WORDS = frozenset(["博士", "律师", "医生", "大夫", "法官"])
 _NO_POST = frozenset(["村民", "队员", "会员", "球员", "社员", "翻译", "负责人"])
 
 

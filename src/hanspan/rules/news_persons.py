@@ -35,8 +35,10 @@ _POSTS = words("titles_strong") | words("titles_weak") | words("person_before")
 _SAYS, _GOES_ON = words("person_after_strong"), words("person_after")
 _TITLES = words("titles_strong")
 _WORDS, _PAIRS, _ENDS = words("not_person"), words("not_given"), words("word_ends")
+_ADVERBS = words("person_adverbs")
 _RUNS_ON = _WORDS | _PAIRS | frozenset(["成为", "见到", "负有", "进得", "为何", "将军", "生前"])
 _FORMS = frozenset(["先生", "女士", "小姐", "总理", "主席", "书记", "老师", "教授", "同志", "医生"])
+_ADDRESSES = _FORMS | frozenset(["大师", "大夫", "小将", "大爷", "大妈", "大姐", "大嫂", "老汉"])
 _TRANSLITERATION = frozenset(
     "阿埃艾奥巴贝比波伯布查茨达德迪蒂尔厄恩夫弗戈格哈赫基加杰卡凯科克肯库拉莱兰朗勒雷里利林隆卢鲁路伦罗洛马"
     "玛迈曼蒙米莫姆穆拿内纳娜尼诺欧帕佩普齐奇乔切萨塞桑森沙舍什施史斯索塔泰坦特图托瓦万威韦维沃乌西希谢辛雅亚耶"
@@ -83,6 +85,8 @@ def _before(text: str, start: int) -> float:
         return 0.6
     if text[start - 1 : start + 1] in _ENDS:
         return -3.0
+    if endings(_ADVERBS, text, start):
+        return 0.6
     return 0.3 if char in _LINK else _INSIDE
 
 
@@ -165,7 +169,9 @@ def _among(pairs: NDArray[Any], known: NDArray[np.uint32]) -> NDArray[np.bool_]:
 _KIND = (_SURNAME_TABLE > -5).astype(np.uint8)  # 1 a surname, 2 the first of a compound one
 _KIND[[ord(name[0]) for name in _SURNAME if len(name) > 1]] |= 2
 _COMPOUND, _WORD_PAIRS = _pairs(_SURNAME), _pairs(_WORDS)
-_LEFT_TABLE = _bound([(0.9, BORDER), (3.0, _POSTS), (0.6, _JOIN), (0.3, _LINK)], last=True)
+_LEFT_TABLE = _bound(
+    [(0.9, BORDER), (3.0, _POSTS), (0.6, _JOIN), (0.6, _ADVERBS), (0.3, _LINK)], last=True
+)
 _LEFT_TABLE[[ord(char) for char in " 　：:"]] = 3.0
 _RIGHT_TABLE = _bound(
     [(0.9, BORDER), (2.4, _SAYS), (1.6, _TITLES), (0.6, _JOIN), (0.8, _GOES_ON)], last=False
@@ -234,6 +240,10 @@ def names(text: str) -> Iterator[tuple[int, int]]:
             total = form + left + right + _foreign(text, start, end)
             if size == 2 and text[end - 1 : end + 1] in _RUNS_ON:
                 total -= 1.5  # 陈凯|顺利, not 陈凯顺|利
+            if size == 2 and starts(_TITLES, text, end - 1, 8) > 2:
+                total -= 1.5  # 颜鲲|副局长
+            if text[end - 1 : end + 1] in _ADDRESSES:
+                total -= 3.0  # 施|先生
             if right > 2 and left == _INSIDE:
                 total += 0.7
             if text[start - 1 : start] in _OPENING and text[end : end + 1] in _CLOSING:
