@@ -122,8 +122,8 @@ def test_corrupt_shards_and_how_they_are_mended(
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("run.optim.lr=1e-4", "other settings .*optim: checkpoint"),
-        ("run.network.layers=2", "other settings .*network"),
+        ("run.optim.lr=1e-4", r"other settings \(optim\.lr: checkpoint 0\.003, now 0\.0001\);"),
+        ("run.network.layers=2", r"other settings \(network\.layers: checkpoint 1, now 2\);"),
         ("run.micro_tokens=512", "other settings .*micro_tokens"),
         ("run.seed=2", "other settings .*seed"),
         ("run.device=gpu", "expected cpu or cuda"),

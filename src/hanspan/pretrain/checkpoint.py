@@ -59,9 +59,21 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return json.loads(header["progress"]), json.loads(header["settings"])
     except (SafetensorError, KeyError, ValueError) as error:
         raise HanspanError(
-            f"pretrain: {path} is not a whole checkpoint ({error}); remove it to start afresh, "
-            "or put an earlier one in its place"
+            f"pretrain: {path} is not a whole checkpoint ({error}); copy a "
+            "checkpoint-TOKENS.safetensors in its place, or remove the folder to begin again"
         ) from error
+
+
+def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any], where: str = "") -> list[str]:
+    """One text for each setting that is not the same, keys within keys joined by dots."""
+    found = []
+    for key in sorted(saved.keys() | wanted.keys()):
+        old, new = saved.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{where}{key}.")
+        elif old != new:
+            found.append(f"{where}{key}: checkpoint {old!r}, now {new!r}")
+    return found
 
 
 def load_checkpoint(
@@ -78,12 +90,7 @@ def load_checkpoint(
     from safetensors.torch import load_file
 
     progress, saved = read_header(path)
-    wanted = json.loads(json.dumps(settings))
-    changed = [
-        f"{key}: checkpoint {saved.get(key)!r}, now {wanted.get(key)!r}"
-        for key in sorted(saved.keys() | wanted.keys())
-        if saved.get(key) != wanted.get(key)
-    ]
+    changed = _differences(saved, json.loads(json.dumps(settings)))
     if changed:
         raise HanspanError(
             f"pretrain: {path} was made with other settings ({'; '.join(changed)}); "

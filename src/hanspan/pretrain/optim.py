@@ -45,24 +45,23 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One update of all matrices that have a gradient; `closure` is not used."""
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[torch.nn.Parameter]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[torch.Tensor]] = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:  # the contact head of ESM is never used
                     by_shape[p.shape].append(p)
             for shape, params in by_shape.items():
-                updates = []
+                grads = [p.grad for p in params if p.grad is not None]
                 for p in params:
-                    state, grad = self.state[p], p.grad
-                    assert grad is not None
-                    if not state:
-                        state["momentum"] = torch.zeros_like(p)
-                    state["momentum"].lerp_(grad, 1 - group["momentum"])
-                    updates.append(torch.lerp(grad, state["momentum"], group["momentum"]))
-                turned = orthogonalize(torch.stack(updates)).to(params[0].dtype)
+                    if not self.state[p]:
+                        self.state[p]["momentum"] = torch.zeros_like(p)
+                momenta = [self.state[p]["momentum"] for p in params]
+                # One launch for a whole list: on a GPU a step would else spend its time on these.
+                torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
+                updates = torch._foreach_lerp(grads, momenta, group["momentum"])
+                turned = orthogonalize(torch.stack(tuple(updates))).to(params[0].dtype)
                 scale = 0.2 * max(shape) ** 0.5
-                for p, update in zip(params, turned, strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.add_(update, alpha=-group["lr"] * scale)
+                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(params, list(turned.unbind()), alpha=-group["lr"] * scale)
 
 
 @dataclass(frozen=True)

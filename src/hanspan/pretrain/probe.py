@@ -1,12 +1,18 @@
 """Supervised probes: how much an encoder gives with few and with many hand labels.
 
-Used to choose objectives, sizes and mixtures, on development files only. The stock token and
-sequence classification heads of transformers are fine-tuned on `supervised_train` rows and
-scored on `dev`.
+Used to choose objectives, sizes and mixtures, on development files only. A row fine-tunes the
+encoder by the package's own training (`hanspan.train`, mode "supervised": bf16 where it is
+faster, batches of like length, a checkpoint now and then, so that a killed row goes on) and
+scores the trained model on `dev` as a user would run it.
 """
 
+import dataclasses
+import hashlib
+import json
 import random
-from collections.abc import Iterator, Sequence
+import shutil
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hanspan.data import Document, read_documents
-from hanspan.decode import decode, spans_to_tags
+from hanspan.data import Document, read_documents, write_documents
 from hanspan.errors import HanspanError
 
 
@@ -35,17 +40,39 @@ SETS = (
 )
 EPOCHS = {100: 50, 1000: 16, None: 6}
 TITLE_EPOCHS = {100: 30, 1000: 12, None: 4}
+COMPILED_FROM = 1_000_000
+"""Characters to be read from which a compiled step saves more than the compilation costs."""
 
 
 @dataclass(frozen=True)
 class FineTune:
-    """How a probe is trained; the rate is that of small models, ten times a base model's."""
+    """How a probe is trained. Rates are those of small models; None lets the training choose."""
 
-    lr: float = 4e-4
-    rows: int = 32
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    longest: int = 256
+    lr: float | None = None
+    few_tokens: int = 1024
+    """Of a batch with up to 1,000 labels."""
+    many_tokens: int = 2048
+    """Of a batch with more."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One finished row: percent, minutes of wall clock, tokens a second, settings of the row."""
+
+    score: float
+    minutes: float
+    tokens_per_s: int
+
+
+def encoder_digest(source: str, untrained: bool) -> str:
+    """What a kept row belongs to: the weights of a folder (of an untrained network its shape)."""
+    folder = Path(source)
+    file = folder / ("config.json" if untrained else "model.safetensors")
+    if not file.is_file():
+        if folder.exists():
+            raise HanspanError(f"probe: no {file}; give an exported encoder or a Hub name")
+        return source
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
 def load_rows(data: Path, probe: ProbeSet) -> tuple[list[Document], list[Document]]:
@@ -61,152 +88,22 @@ def load_rows(data: Path, probe: ProbeSet) -> tuple[list[Document], list[Documen
     return train, dev
 
 
-def build_model(source: str, probe: ProbeSet, labels: int, *, fresh: bool, seed: int) -> Any:
-    """A stock classification model: the encoder's weights, or the same network untrained."""
+def untrained_twin(source: str, folder: Path, seed: int) -> str:
+    """Write the same network with stock random weights, and its tokenizer; returns the folder."""
     import transformers
 
     torch.manual_seed(seed)
-    auto: Any = (
-        transformers.AutoModelForTokenClassification
-        if probe.spans
-        else transformers.AutoModelForSequenceClassification
-    )
-    config = transformers.AutoConfig.from_pretrained(source, num_labels=labels)
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
-        if hasattr(config, name):
-            setattr(config, name, 0.1)
-    if fresh:
-        config.dtype = torch.float32
-        return auto.from_config(config)
-    return auto.from_pretrained(source, config=config, dtype=torch.float32)
+    config = transformers.AutoConfig.from_pretrained(source)
+    config.dtype = torch.float32
+    transformers.AutoModelForMaskedLM.from_config(config).save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    return str(folder)
 
 
-@dataclass
-class Row:
-    """A tokenized document: ids with markers, the offsets of its units, its target(s)."""
-
-    ids: list[int]
-    offsets: list[tuple[int, int]]
-    target: Any
-
-
-def tokenize(
-    tokenizer: Any, documents: Sequence[Document], probe: ProbeSet, labels: list[str], longest: int
-) -> list[Row]:
-    """Rows for training and scoring; a span that is no whole number of tokens is left out."""
-    rows = []
-    index = {label: i for i, label in enumerate(labels)}
-    for document in documents:
-        encoded = tokenizer(
-            document.text, truncation=True, max_length=longest, return_offsets_mapping=True
-        )
-        offsets = [tuple(o) for o in encoded["offset_mapping"]][1:-1]
-        if probe.spans:
-            starts = {a: i for i, (a, _) in enumerate(offsets)}
-            ends = {b: i + 1 for i, (_, b) in enumerate(offsets)}
-            spans = [
-                (starts[s.start], ends[s.end], index[s.label])
-                for s in document.spans
-                if s.start in starts and s.end in ends
-            ]
-            target: Any = [-100, *spans_to_tags(len(offsets), spans).tolist(), -100]
-        else:
-            target = index[document.labels["topic"]]
-        rows.append(Row(encoded["input_ids"], offsets, target))
-    return rows
-
-
-def _batches(rows: list[Row], size: int, rng: random.Random) -> Iterator[list[Row]]:
-    """Rows of similar length together, in random order."""
-    order = list(range(len(rows)))
-    rng.shuffle(order)
-    pool = size * 32
-    batches = []
-    for begin in range(0, len(order), pool):
-        part = sorted(order[begin : begin + pool], key=lambda i: len(rows[i].ids))
-        batches += [part[i : i + size] for i in range(0, len(part), size)]
-    rng.shuffle(batches)
-    for batch in batches:
-        yield [rows[i] for i in batch]
-
-
-def _tensors(batch: list[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(len(r.ids) for r in batch)
-    ids = torch.full((len(batch), width), pad)
-    mask = torch.zeros((len(batch), width), dtype=torch.long)
-    for i, row in enumerate(batch):
-        ids[i, : len(row.ids)] = torch.tensor(row.ids)
-        mask[i, : len(row.ids)] = 1
-    return ids, mask
-
-
-def _autocast() -> Any:
-    on = torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=on)
-
-
-def fine_tune(
-    model: Any, rows: list[Row], epochs: int, pad: int, settings: FineTune, seed: int
-) -> None:
-    """Train in place: AdamW, warm-up, linear decay to zero."""
-    rng = random.Random(seed)
-    torch.manual_seed(seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
-    )
-    steps = epochs * -(-len(rows) // settings.rows)
-    warm = max(1, round(settings.warmup * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min((s + 1) / warm, max(0.0, (steps - s) / max(1, steps - warm)))
-    )
-    model.train()
-    for _ in range(epochs):
-        for batch in _batches(rows, settings.rows, rng):
-            ids, mask = _tensors(batch, pad)
-            with _autocast():
-                logits = model(input_ids=ids, attention_mask=mask).logits.float()
-            if isinstance(batch[0].target, list):
-                target = torch.full(ids.shape, -100)
-                for i, row in enumerate(batch):
-                    target[i, : len(row.target)] = torch.tensor(row.target)
-                logits, target = logits.flatten(0, 1), target.flatten()
-            else:
-                target = torch.tensor([r.target for r in batch])
-            loss = torch.nn.functional.cross_entropy(logits, target)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-
-
-@torch.no_grad()
-def score(
-    model: Any, rows: list[Row], documents: Sequence[Document], labels: list[str], pad: int
-) -> float:
-    """Strict span F1 over all rows, or accuracy, in percent."""
-    model.eval()
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
-    right = predicted = gold = 0
-    for begin in range(0, len(order), 64):
-        part = order[begin : begin + 64]
-        ids, mask = _tensors([rows[i] for i in part], pad)
-        with _autocast():
-            logits = model(input_ids=ids, attention_mask=mask).logits.float().numpy()
-        if not isinstance(rows[0].target, list):
-            right += sum(int(logits[k].argmax()) == rows[i].target for k, i in enumerate(part))
-            continue
-        units = [logits[k, 1 : 1 + len(rows[i].offsets)] for k, i in enumerate(part)]
-        for i, spans in zip(part, decode(units, scores=False), strict=True):
-            offsets = rows[i].offsets
-            found = {(offsets[s.start][0], offsets[s.end - 1][1], labels[s.label]) for s in spans}
-            wanted = {(s.start, s.end, s.label) for s in documents[i].spans}
-            right += len(found & wanted)
-            predicted += len(found)
-            gold += len(wanted)
-    if not isinstance(rows[0].target, list):
-        return 100 * right / len(rows)
-    return 200 * right / max(1, predicted + gold)
+def epochs_of(probe: ProbeSet, count: int | None) -> int:
+    """Passes over `count` rows (None: all); few rows are read more often."""
+    table = EPOCHS if probe.spans else TITLE_EPOCHS
+    return table.get(count, table[None])
 
 
 def probe_once(
@@ -215,41 +112,131 @@ def probe_once(
     probe: ProbeSet,
     count: int | None,
     seed: int,
+    work: Path,
     *,
     fresh: bool = False,
     epochs: int | None = None,
     settings: FineTune | None = None,
-) -> float:
-    """Fine-tune on `count` rows (None: all) chosen by `seed`; the dev score in percent."""
-    import transformers
+) -> Score:
+    """Fine-tune on `count` rows (None: all) chosen by `seed`, and score on dev.
+
+    Args:
+        source: a folder or a Hub name.
+        data: the folder above gold/.
+        probe, count, seed: what is trained on.
+        work: gets the row's checkpoints, from which the same call goes on; removed at the end.
+        fresh: the same network with random weights instead.
+        epochs: in place of `epochs_of`.
+        settings: rates and batches.
+    """
+    from hanspan.extractor import Extractor
+    from hanspan.train import train
+    from hanspan.train_settings import TrainSettings
 
     settings = settings or FineTune()
-    train, dev = load_rows(data, probe)
-    if probe.spans:
-        labels = sorted({s.label for d in train for s in d.spans})
-    else:
-        labels = sorted({d.labels["topic"] for d in train})
-    random.Random(seed).shuffle(train)
-    train = train[:count]
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    outputs = 1 + 4 * len(labels) if probe.spans else len(labels)
-    model = build_model(source, probe, outputs, fresh=fresh, seed=seed)
-    table = EPOCHS if probe.spans else TITLE_EPOCHS
-    epochs = epochs or table.get(count, table[None])
-    pad = tokenizer.pad_token_id or 0
-    rows = tokenize(tokenizer, train, probe, labels, settings.longest)
-    fine_tune(model, rows, epochs, pad, settings, seed)
-    return score(model, tokenize(tokenizer, dev, probe, labels, settings.longest), dev, labels, pad)
+    rows, dev = load_rows(data, probe)
+    random.Random(seed).shuffle(rows)
+    rows = [dataclasses.replace(d, labels=_topic(d, probe)) for d in rows[:count]]
+    epochs = epochs or epochs_of(probe, count)
+    characters = epochs * sum(len(d.text) for d in rows)
+    work.mkdir(parents=True, exist_ok=True)
+    file = work / "rows.jsonl"
+    if not file.exists():
+        write_documents(file, rows)
+        if fresh:
+            untrained_twin(source, work / "untrained", seed)
+    began = time.monotonic()
+    summary = train(
+        file,
+        work / "run",
+        TrainSettings(
+            mode="supervised",
+            encoder=str(work / "untrained") if fresh else source,
+            epochs=epochs,
+            lr=settings.lr,
+            batch_tokens=settings.many_tokens if len(rows) > 1000 else settings.few_tokens,
+            seed=seed,
+            held_out=0.0,
+            unknown_share=1.0,
+            mask_missed=False,
+            correct_prior=False,
+            compile=characters >= COMPILED_FROM,
+            save_every=500,
+        ),
+    )
+    extract = Extractor.from_pretrained(summary.model, "torch")
+    found = list(extract.pipe([d.text for d in dev]))
+    value = span_f1(found, dev) if probe.spans else topic_accuracy(found, dev)
+    minutes = (time.monotonic() - began) / 60
+    shutil.rmtree(work)
+    return Score(round(value, 2), round(minutes, 2), summary.tokens_per_second)
+
+
+def _topic(document: Document, probe: ProbeSet) -> dict[str, str]:
+    return {} if probe.spans else {"topic": document.labels["topic"]}
+
+
+def span_f1(found: Sequence[Document], gold: Sequence[Document]) -> float:
+    """Strict span F1 over all documents, percent: borders and type must agree."""
+    right = wanted = given = 0
+    for ours, theirs in zip(found, gold, strict=True):
+        one, two = ({(s.start, s.end, s.label) for s in d.spans} for d in (ours, theirs))
+        right += len(one & two)
+        given += len(one)
+        wanted += len(two)
+    return 200 * right / max(1, given + wanted)
+
+
+def topic_accuracy(found: Sequence[Document], gold: Sequence[Document]) -> float:
+    """Share of documents with the right topic, percent."""
+    right = sum(
+        a.labels.get("topic") == b.labels["topic"] for a, b in zip(found, gold, strict=True)
+    )
+    return 100 * right / max(1, len(gold))
+
+
+class KeptRows:
+    """Finished rows in one JSON file, written after each: a killed table goes on behind them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[str, dict[str, Any]] = {}
+        if path.is_file():
+            try:
+                self.rows = {r["key"]: r for r in json.loads(path.read_text(encoding="utf-8"))}
+            except (ValueError, KeyError, TypeError) as error:
+                raise HanspanError(
+                    f"probe: {path} does not hold rows of a probe ({error!r}); give another --rows"
+                ) from error
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The row of this key, or None where it has not been run."""
+        return self.rows.get(key)
+
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        """Keep a row, on disk before this returns."""
+        from hanspan.data import whole
+
+        self.rows[key] = {"key": key, **row}
+        with whole(self.path) as temporary:
+            text = json.dumps(list(self.rows.values()), ensure_ascii=False, indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def parameters(source: str) -> int:
+    """How many parameters the encoder has, the masked-language head aside."""
+    import transformers
+
+    return sum(p.numel() for p in transformers.AutoModel.from_pretrained(source).parameters())
 
 
 def latency(source: str, rows: int, length: int, repeats: int = 10) -> float:
     """Milliseconds of one fp32 forward pass of `rows` x `length` tokens; the best of repeats."""
-    import time
-
     import transformers
 
     model = transformers.AutoModel.from_pretrained(source, dtype=torch.float32).eval()
     ids = torch.from_numpy(np.random.default_rng(0).integers(5, 4000, (rows, length)))
+    ids %= int(model.config.vocab_size)
     mask = torch.ones_like(ids)
     best = float("inf")
     with torch.inference_mode():
