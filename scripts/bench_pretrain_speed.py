@@ -4,7 +4,8 @@
 
 Tokens per second of CPU time on one thread (per second of wall time on a GPU), forward and
 backward with one in five characters predicted, no optimizer. The peer of each row is plain
-fp32 with fused attention, as transformers sets it up. Needs no data.
+fp32 with fused attention, as transformers sets it up. On a GPU also the share of the chip's bf16
+peak (give it work: --hidden 384 --rows 1024). Needs no data.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hanspan.pretrain.network import NetworkSettings
+
+
+def network_of(arch: str, hidden: int) -> NetworkSettings:
+    """Six layers of this width, heads of 64."""
+    from hanspan.pretrain.network import NetworkSettings
+
+    wide = {"esm": 4 * hidden, "modernbert": 704 if hidden == 256 else 8 * hidden // 3}[arch]
+    return NetworkSettings(arch=arch, hidden=hidden, heads=max(1, hidden // 64), intermediate=wide)
 
 
 def tokens_per_second(
@@ -24,13 +36,10 @@ def tokens_per_second(
     """Speed of one setting on windows of 128 tokens."""
     import torch
 
-    from hanspan.pretrain.network import NetworkSettings, SparseLoss, build_network
+    from hanspan.pretrain.network import SparseLoss, build_network
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    wide = {"esm": 4 * hidden, "modernbert": 704 if hidden == 256 else 8 * hidden // 3}[arch]
-    network = NetworkSettings(
-        arch=arch, hidden=hidden, heads=max(1, hidden // 64), intermediate=wide
-    )
+    network = network_of(arch, hidden)
     model = build_network(network, 0).to(device)
     model.set_attn_implementation(attention)
     loss: Any = SparseLoss(model)
@@ -76,9 +85,14 @@ def main() -> int:
 
     import torch
 
+    from hanspan.pretrain.masking import MaskSettings
+    from hanspan.pretrain.sampling import Window
+    from hanspan.pretrain.speed import peak_tflops, token_flops
+
     torch.set_num_threads(1)
+    peak = peak_tflops(torch.device("cuda")) if torch.cuda.is_available() else None
     table = []
-    print(f"{'setting':<44}{'tokens/s':>10}{'of plain fp32':>15}")
+    print(f"{'setting':<44}{'tokens/s':>10}{'of plain fp32':>15}{'of peak':>9}")
     for arch in ("esm",) if args.quick else ("esm", "modernbert"):
         plain = 0.0
         for bf16, attention, compiled in (
@@ -97,7 +111,11 @@ def main() -> int:
             name = f"{arch} 6x{args.hidden} {'bf16' if bf16 else 'fp32'} {attention}" + (
                 " compiled" if compiled else ""
             )
-            print(f"{name:<44}{speed:>10.0f}{speed / plain:>15.2f}", flush=True)
+            flops = token_flops(
+                network_of(arch, args.hidden), MaskSettings(rate=0.2), (Window(128, 1.0),)
+            )
+            share = f"{speed * flops / peak / 1e12:.1%}" if peak else "-"
+            print(f"{name:<44}{speed:>10.0f}{speed / plain:>15.2f}{share:>9}", flush=True)
             table.append(
                 {
                     "what": name,
