@@ -14,7 +14,8 @@ from ahocorasick_rs import AhoCorasick, MatchKind
 
 from hanspan.data import Document
 from hanspan.rules import rule
-from hanspan.rules.news_words import WORDS, endings, words
+from hanspan.rules.news_persons import TRANSLITERATION
+from hanspan.rules.news_words import WORDS, endings, starts, words
 from hanspan.rules.source import read_words
 
 _STOP = frozenset(
@@ -27,13 +28,13 @@ _HARD = frozenset(
     "和与及由向被把将为到对从给让据等"
 )
 _KEEP = re.compile(
-    "和平|共和|中和|和谐|同济|大同|同仁|同方|有色|有限|中国|以色列|一汽|一中|多特|无锡|非洲|"
+    "和平|共和|南非|日本|中和|和谐|同济|大同|同仁|同方|有色|有限|中国|以色列|一汽|一中|多特|无锡|非洲|"
     "于洪|本溪|本田|日本|基本|对外|来宾|未来|到位|首都|首钢|首创|首尔|首旅|如皋|用友|应用|"
     "通用|信用|民用|军用|商用|所罗门|派拉蒙|共同|协同|联合|无线|多媒体|多伦多|多哈|第一|统一|"
     "一带一路|同和|为民|华为|个人|使馆|于都|从化|个旧"
 )
 _VERBS = re.compile(
-    "(?:就职于|就读于|任职于|供职于|效力于|增加|确保|降准|有效|买入|卖出|掺假|辞职|破产|保护|举报|入选|选拔|换股|重组|起诉|减持|增持|回购|质押|认购|解除|曝光|招摇|希望|预期|维持|警惕|防止|允许|禁止|建议|提高|扩大|健全|指导|满足|实现|明确|要求|扭转|顺势|成功|协助|大量|批准|授权|委托|请求|开除|罚款|处罚|约谈|协调|督促|注重|首批|多次|新当选|当选|来自|毕业于|就读|就职|任职|供职|加盟|加入|走进|走访|访问|考察|参观|前往|抵达|出席|参加|举办|主办|承办|协办|联合主办|"
+    "(?:抵制|欢迎|迎接|护送|送别|致敬|开通|进驻|拨打|抛售|中标|取得|购买|接收|承接|减轻|加剧|影响|冒充|劫持|就职于|就读于|任职于|供职于|效力于|增加|确保|降准|有效|买入|卖出|掺假|辞职|破产|保护|举报|入选|选拔|换股|重组|起诉|减持|增持|回购|质押|认购|解除|曝光|招摇|希望|预期|维持|警惕|防止|允许|禁止|建议|提高|扩大|健全|指导|满足|实现|明确|要求|扭转|顺势|成功|协助|大量|批准|授权|委托|请求|开除|罚款|处罚|约谈|协调|督促|注重|首批|多次|新当选|当选|来自|毕业于|就读|就职|任职|供职|加盟|加入|走进|走访|访问|考察|参观|前往|抵达|出席|参加|举办|主办|承办|协办|联合主办|"
     "创办|成立|组建|设立|建立|筹建|创建|收购|并购|入股|控股股东|持有|投资|起诉|状告|指控|指责|批评|表示|指出|认为|强调|介绍|透露|"
     "宣布|发布|公布|公告|披露|获悉|报道|援引|担任|出任|兼任|聘任|任命|考上|考入|考取|进入|转会|效力|战胜|击败|不敌|对阵|"
     "迎战|挑战|力克|横扫|淘汰|面对|支持|推动|推进|促进|加强|鼓励|引导|帮助|组织|通知|要求|接受|联系|合作|签约|签署|通过|"
@@ -83,11 +84,12 @@ _SAFE = frozenset(
     ]
 )
 _PLACES = words("provinces") | words("cities") | words("countries") | words("places_world")
-_ABROAD = words("countries") - {"中国", "香港", "澳门", "美国"}
+_COUNTRIES = words("countries")
+_ABROAD = _COUNTRIES - {"中国", "香港", "澳门", "美国"}
 _JOINED = frozenset(["国立", "国家", "皇家", "联邦", "中央", "科学"])
 _OWN = frozenset(["大学", "学院", "通讯", "电视", "日报", "晚报", "时报", "医院"])
 _GENERIC = re.compile(
-    "^(?:第[一二三四五六七八九十]+届|三边|双边|多边|配套|损害|落选|指定|定点|全省|全市|中小|联合|公司|实际|发卡|法人|职教|廉价|方舱|野战|临时|定点|互联网|网上|网红|骗子|友好|乡村|郊区|灾区|当地|调查|监察|选举|治丧|专门|混合|法律|资格|审查|评选|混合|高级|期内|认购|限售|流通|库存|部分|剩余|全部|大股东|中央|国家|地方|外资|中资|商业|国有|大型|中小|股份制|政策性|投资|世界|全球|国际|城市|农村|私立|公立|民办|重点|普通|高等|"
+    "^(?:改革|全市人民|第[一二三四五六七八九十]+届|三边|双边|多边|配套|损害|落选|指定|定点|全省|全市|中小|联合|公司|实际|发卡|法人|职教|廉价|方舱|野战|临时|定点|互联网|网上|网红|骗子|友好|乡村|郊区|灾区|当地|调查|监察|选举|治丧|专门|混合|法律|资格|审查|评选|混合|高级|期内|认购|限售|流通|库存|部分|剩余|全部|大股东|中央|国家|地方|外资|中资|商业|国有|大型|中小|股份制|政策性|投资|世界|全球|国际|城市|农村|私立|公立|民办|重点|普通|高等|"
     "职业|综合|专科|三甲|三级|基层|乡镇|社区|县级|市级|省级|部分|企业|行业|上市|龙头|科技|技术|高新|合资|控股|金融|证券|保险|"
     "基金|信托|期货|房地产|地产|互联网|网络|汽车|传统|主流|专业|独立|民间|社会|学术|科研|教育|文化|体育|青年|妇女|工商|"
     "学生|农民|职工|业主|居民|村民|监督|管理|执行|常务|评审|专家|仲裁|咨询|领导|工作|战略|合作|关税|反对|执政|在野|政|朋|"
@@ -126,6 +128,7 @@ def _unwelded(text: str, start: int, end: int) -> int:
 _ALSO_NAMES = frozenset(
     ["投资", "发展", "建设", "合作", "保护", "组织", "海外", "国内", "境外", "国有", "联合"]
 )
+_NO_START = frozenset("0123456789年月日家省市县区）)")
 _COUNTED = re.compile("[0-9一二三四五六七八九十几]+家")
 _TROOPS = frozenset(
     ["部队", "军队", "舰队", "大队", "支队", "排队", "车队", "团队", "列队", "连队"]
@@ -226,9 +229,11 @@ def _spans(document: Document) -> Iterator[tuple[int, int, str]]:
         if word == "中心" and (not placed or text.startswith(_VENUES, head - 2)):
             continue
         core = text[start:head]
-        if len(core) < 2 or core[0] in "0123456789年月日家省市县区）)":
+        if len(core) < 2 or (
+            (core[0] in _NO_START and not core.startswith("日本")) or core.startswith("日本人")
+        ):
             continue
-        if _GENERIC.match(core) or _COUNTED.search(core):
+        if (core not in _PLACES and _GENERIC.match(core)) or _COUNTED.search(core):
             continue
         if not long_head and len(core) > (12 if placed or word in _SAFE else 6):
             continue
@@ -236,6 +241,27 @@ def _spans(document: Document) -> Iterator[tuple[int, int, str]]:
         if tail and not any(char in _STOP for char in tail[0]):
             end = tail.end()
         yield start, end, label
+
+
+_SOUNDS = "".join(sorted(TRANSLITERATION))
+_FOREIGN_COMPANY = re.compile(
+    rf"(?:^|(?<=[^A-Za-z0-9.&-]))[A-Z][A-Za-z0-9&.-]{{2,14}}公司|(?:^|(?<=[^{_SOUNDS}]))[{_SOUNDS}]{{3,6}}公司"
+)
+
+
+@rule("foreign_company", labels=["COM"], group="names", weight=0.8,
+      yes=["法国的[[托塔尔公司]]，", "[[Westwood公司]]曾"],
+      no=["子公司和上市公司", "当地公司", "的小额贷款公司"])  # fmt: skip
+def foreign_company(document: Document) -> Iterator[tuple[int, int]]:
+    """A name in Latin letters or in the characters of transliterations, with 公司."""
+    text = document.text
+    if "公司" not in text:
+        return
+    for match in _FOREIGN_COMPANY.finditer(text):
+        start, end = match.span()
+        skip = starts(_COUNTRIES, text, start)
+        if end - start - skip > 4:
+            yield start + skip, end
 
 
 @rule("named_by_head", labels=["COM", "ORG", "GOV"], group="names", weight=0.8,

@@ -39,7 +39,7 @@ _ADVERBS = words("person_adverbs")
 _RUNS_ON = _WORDS | _PAIRS | frozenset(["成为", "见到", "负有", "进得", "为何", "将军", "生前"])
 _FORMS = frozenset(["先生", "女士", "小姐", "总理", "主席", "书记", "老师", "教授", "同志", "医生"])
 _ADDRESSES = _FORMS | frozenset(["大师", "大夫", "小将", "大爷", "大妈", "大姐", "大嫂", "老汉"])
-_TRANSLITERATION = frozenset(
+TRANSLITERATION = frozenset(
     "阿埃艾奥巴贝比波伯布查茨达德迪蒂尔厄恩夫弗戈格哈赫基加杰卡凯科克肯库拉莱兰朗勒雷里利林隆卢鲁路伦罗洛马"
     "玛迈曼蒙米莫姆穆拿内纳娜尼诺欧帕佩普齐奇乔切萨塞桑森沙舍什施史斯索塔泰坦特图托瓦万威韦维沃乌西希谢辛雅亚耶"
     "叶伊扎詹兹"
@@ -125,11 +125,11 @@ def _form(text: str, start: int, surname: str, size: int) -> float:
 
 def _foreign(text: str, start: int, end: int) -> float:
     """Evidence against a name that is a piece of a longer transliteration."""
-    inside = sum(char in _TRANSLITERATION for char in text[start:end])
+    inside = sum(char in TRANSLITERATION for char in text[start:end])
     if inside < end - start - 1:
         return 0.0
-    outside = int(start > 0 and text[start - 1] in _TRANSLITERATION)
-    outside += int(end < len(text) and text[end] in _TRANSLITERATION)
+    outside = int(start > 0 and text[start - 1] in TRANSLITERATION)
+    outside += int(end < len(text) and text[end] in TRANSLITERATION)
     dots = text[start - 1 : start] in ("·", "•") or text[end : end + 1] in ("·", "•")
     return -3.0 * outside - 6.0 * dots
 
