@@ -31,24 +31,22 @@ def rules() -> None:
 @click.argument("name", required=False)
 def list_rules(name: str | None) -> None:
     """List the rules of a set; without NAME, the sets that ship."""
-    from rich.table import Table
-
     from hanspan.rules import load_rules, shipped
+    from hanspan.terminal import Table, show
 
-    screen = _screen()
     if name is None:
         for each in shipped():
             loaded = load_rules(each)
             labels = " ".join((*loaded.labels, *loaded.topics))
-            screen.print(f"[bold]{each}[/bold]  {len(loaded)} rules  [dim]{labels}[/dim]")
+            bold, dim = click.style(each, bold=True), click.style(labels, dim=True)
+            show(f"{bold}  {len(loaded)} rules  {dim}")
         return
     loaded = load_rules(name)
-    table = Table(box=None, pad_edge=False)
-    for head in ("rule", "kind", "labels", "group", "weight", "examples", "written in"):
-        table.add_column(head, justify="right" if head in ("weight", "examples") else "left")
+    heads = ("rule", "kind", "labels", "group", "weight", "examples", "written in")
+    table = Table(heads, frozenset({"weight", "examples"}))
     for info in loaded.infos:
         kind = f"{info.kind}, second pass" if info.after else info.kind
-        table.add_row(
+        table.add(
             info.name,
             kind,
             " ".join(info.labels),
@@ -57,9 +55,9 @@ def list_rules(name: str | None) -> None:
             str(len(info.yes) + len(info.no)),
             f"{Path(info.file).name}:{info.line}",
         )
-    screen.print(table)
+    show(table)
     for notice in loaded.notices:
-        screen.print(f"[yellow]{notice}[/yellow]")
+        show(click.style(notice, fg="yellow"))
 
 
 @rules.command("test")
@@ -120,22 +118,16 @@ def explain_text(text: str, name: str, title: str) -> None:
 
 def _render(what: Explanation) -> None:
     """Print an explanation with colours."""
-    from rich.table import Table
-    from rich.text import Text
+    from hanspan.terminal import Table, coloured, show
 
-    from hanspan.terminal import coloured
-
-    screen = _screen()
     kept = {(s.start, s.end, s.label) for s in what.result.spans} if what.result else set()
-    table = Table(box=None, pad_edge=False)
-    for head in ("at", "span", "label", "rule", "kind", "weight", "written in", "result"):
-        table.add_column(head)
+    table = Table(("at", "span", "label", "rule", "kind", "weight", "written in", "result"))
     for span in what.spans:
         info = what.info(span.source)
         fate = "wins" if (span.start, span.end, span.label) in kept else ""
-        table.add_row(
+        table.add(
             f"{span.start}:{span.end}",
-            Text(what.document.surface(span), style="bold"),
+            click.style(what.document.surface(span), bold=True),
             span.label,
             info.name,
             info.kind,
@@ -143,18 +135,17 @@ def _render(what: Explanation) -> None:
             f"{info.file.rsplit('/', 1)[-1]}:{info.line}",
             fate,
         )
-    screen.print(table if what.spans else "no rule fires")
+    show(table if what.spans else "no rule fires")
     for veto in what.vetoes:
         surface = what.document.text[veto.start : veto.end]
-        screen.print(
-            Text(f"veto  {veto.start}:{veto.end} {surface} {veto.label} of {veto.rule}: {veto.why}")
-        )
+        place = f"{veto.start}:{veto.end}"
+        show(f"veto  {place} {surface} {veto.label} of {veto.rule}: {veto.why}")
     for topic in what.topics:
-        screen.print(Text(f"topic {topic.label} {topic.score:.2f} of {topic.source[5:]}"))
+        show(f"topic {topic.label} {topic.score:.2f} of {topic.source[5:]}")
     if what.result is not None:
-        screen.print("vote  ", coloured(what.result, what.rules.labels), sep="")
+        show(f"vote  {coloured(what.result, what.rules.labels)}")
         if "topic" in what.result.labels:
-            screen.print(Text(f"topic of the vote: {what.result.labels['topic']}"))
+            show(f"topic of the vote: {what.result.labels['topic']}")
 
 
 @rules.command("table")
@@ -206,16 +197,6 @@ def table_of_rules(
     _print(rows[: top or (20 if blame or entries else None)], truth is not None, entries or blame)
 
 
-def _screen() -> Any:
-    """As wide as the terminal; wide enough for every column in a file or pipe."""
-    from hanspan.terminal import console
-
-    screen = console()
-    if not screen.is_terminal:
-        screen.width = 200
-    return screen
-
-
 def _order(value: Any) -> Any:
     if isinstance(value, str):
         return value
@@ -251,18 +232,13 @@ def _by_key(documents: Iterator[Document]) -> dict[str, Document]:
 
 
 def _print(rows: Iterable[Any], gold: bool, entries: bool) -> None:
-    from rich.table import Table
+    from hanspan.rules.table import show as shown
+    from hanspan.terminal import Table, show
 
-    from hanspan.rules.table import show
-
-    names = ["rule", *(["entry"] if entries else ["kind", "labels"]), "votes", "documents"]
-    names += ["coverage", "overlap", "agreement", "conflict"]
-    names += ["precision", "recall"] if gold else []
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        left = name in ("rule", "entry", "kind", "labels")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    left = ["rule", *(["entry"] if entries else ["kind", "labels"])]
+    right = ["votes", "documents", "coverage", "overlap", "agreement", "conflict"]
+    right += ["precision", "recall"] if gold else []
+    table = Table((*left, *right), frozenset(right))
     for row in rows:
-        table.add_row(*(show(getattr(row, name)) for name in names))
-    screen = _screen()
-    screen.print(table)
+        table.add(*(shown(getattr(row, name)) for name in table.columns))
+    show(table)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 from hanspan.config import Config, dump_config, load_config
 from hanspan.data import Document, Span, read_documents, whole
 from hanspan.run import Done, log_to, plan, run
 from hanspan.stages import stages_of
-from hanspan.terminal import coloured, console, progress_bar, score_table, short_facts, tell_stage
+from hanspan.terminal import coloured, progress_bar, score_table, short_facts, show, tell_stage
 
 
 def run_config(
@@ -28,11 +30,10 @@ def run_config(
     config = load_config(path, settings)
     stages = stages_of(config)
     out = Path(config.out)
-    screen = console()
     if dry_run:
-        screen.print(f"{path} -> {out}")
+        show(f"{path} -> {out}")
         for stage, why in plan(stages, out, start=start, only=only):
-            screen.print(f"{stage.name:<10} {'runs: ' + why if why else 'skipped, unchanged'}")
+            show(f"{stage.name:<10} {'runs: ' + why if why else 'skipped, unchanged'}")
         return []
     with log_to(out / "run.log", config=str(path), settings=settings, seed=config.seed):
         with whole(out / "config.yaml") as temporary:
@@ -44,30 +45,30 @@ def run_config(
             only=only,
             overwrite=overwrite,
             show=progress_bar,
-            tell=lambda done: tell_stage(done, screen),
+            tell=tell_stage,
         )
-    _summary(config, out, results, screen)
+    _summary(config, out, results)
     return results
 
 
-def _summary(config: Config, out: Path, results: Sequence[Done], screen: Any) -> None:
+def _summary(config: Config, out: Path, results: Sequence[Done]) -> None:
     facts = {done.stage: done.facts for done in results}
-    screen.print()
+    show("")
     if "pages" in facts:
-        screen.print(f"text        {short_facts(facts['pages'])}")
+        show(f"text        {short_facts(facts['pages'])}")
     if "scores" in facts.get("evaluate", {}):
-        screen.print(score_table(facts["evaluate"]["scores"]))
+        show(score_table(facts["evaluate"]["scores"]))
     places = (("report", "report.html"), ("bundle", "bundle"), ("predictions", "predictions.jsonl"))
     for name, file in places:
         if (out / file).exists():
-            screen.print(f"{name:<11} {out / file}")
+            show(f"{name:<11} {out / file}")
     predictions = out / "predictions.jsonl"
     example = best_example(predictions) if predictions.exists() else None
     if example is not None:
-        screen.print("example     ", coloured(example, config.task.entity_labels()), sep="")
+        show(f"example     {coloured(example, config.task.entity_labels())}")
     if (out / "bundle").exists():
-        screen.print(f"next        hanspan predict YOUR.txt found.jsonl --model {out / 'bundle'}")
-        screen.print(f"            hanspan push {out / 'bundle'} OWNER/NAME")
+        show(f"next        hanspan predict YOUR.txt found.jsonl --model {out / 'bundle'}")
+        show(f"            hanspan push {out / 'bundle'} OWNER/NAME")
 
 
 def best_example(path: Path, longest: int = 90) -> Document | None:
@@ -94,6 +95,7 @@ def best_example(path: Path, longest: int = 90) -> Document | None:
 
 def say(summary: Any, output: Path, following: str) -> None:
     """What one stage did, where it wrote, and the next command."""
-    screen = console()
-    screen.print(f"{short_facts(dataclasses.asdict(summary))} -> {output}")
-    screen.print(f"[dim]next: {following}[/dim]")
+    show(
+        f"{short_facts(dataclasses.asdict(summary))} -> {output}",
+        click.style(f"next: {following}", dim=True),
+    )
