@@ -108,7 +108,7 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     if (model / "onnx" / "model.onnx").is_file():
         fp32 = Extractor.from_pretrained(model, "onnx", precision="fp32", threads=args.threads)
         exact = characters / best(lambda: drain(fp32.pipe(texts)), repeats)
-    pipe, peers = stock(model, extract.meta.max_length, args.threads), {}
+    pipe, peers = stock(whole(model, folder), extract.meta.max_length, args.threads), {}
     for size in (1, 8, 64):
         few = texts[: max(30, len(texts) // (4 if size == 1 else 2))]
         part = sum(map(len, few))
@@ -238,6 +238,17 @@ def embedded_or_random(folder: Path) -> Path:
         graphs = folder / "random-bundle" / "onnx"
         quantise(graphs / "model.onnx", graphs / "model_int8.onnx")
     return folder / "random-bundle"
+
+
+def whole(model: Path, folder: Path) -> Path:
+    """The model as a folder that stock transformers loads, where its weights lie in a graph."""
+    if (model / "model.safetensors").is_file():
+        return model
+    from hanspan.model import load_model, save_model
+
+    network, tokenizer, meta = load_model(model)
+    save_model(network, tokenizer, folder / "whole", meta)
+    return folder / "whole"
 
 
 def stock(model: Path, length: int, threads: int) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
 """Whether a bundle answers alike in torch, in both ONNX graphs and in the stock pipelines.
 
-    python scripts/bench_parity.py BUNDLE [GOLD.jsonl] [--quick] [--json FILE]
+    python scripts/bench_parity.py BUNDLE [GOLD.jsonl] [--most N] [--quick] [--json FILE]
 
 GOLD: documents, with spans where F1 is to be shown; without it the sample inside the package.
 "Agreement" is F1 of the spans against torch's. Points are F1 points, strict. The stock pipeline
@@ -24,11 +24,14 @@ def main() -> int:
     )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("gold", type=Path, nargs="?")
+    parser.add_argument("--most", type=int, help="so many documents, from the first on")
     parser.add_argument("--quick", action="store_true", help="the first 30 documents")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
 
+    import tempfile
     from importlib import resources
+    from itertools import islice
 
     from hanspan.data import read_documents
     from hanspan.errors import HanspanError
@@ -37,8 +40,9 @@ def main() -> int:
 
     gold_path = args.gold or Path(str(resources.files("hanspan") / "assets/sample/dev.jsonl"))
     try:
-        gold = list(read_documents(gold_path))[: 30 if args.quick else None]
-        answers = ask(args.bundle, gold)
+        gold = list(islice(read_documents(gold_path), 30 if args.quick else args.most))
+        with tempfile.TemporaryDirectory() as folder:
+            answers = ask(args.bundle, whole(args.bundle, Path(folder)), gold)
     except HanspanError as err:
         print(f"bench_parity: {err}", file=sys.stderr)
         return 2
@@ -80,8 +84,19 @@ def spans(documents: Sequence[Any]) -> list[set[tuple[int, int, str]]]:
     return [{(s.start, s.end, s.label) for s in document.spans} for document in documents]
 
 
-def ask(bundle: Path, gold: Sequence[Any]) -> dict[str, list[Any]]:
-    """Answers of each way to run the model, for the bare texts."""
+def whole(bundle: Path, folder: Path) -> Path:
+    """The model as a folder that stock transformers loads, where its weights lie in a graph."""
+    if (bundle / "model.safetensors").is_file():
+        return bundle
+    from hanspan.model import load_model, save_model
+
+    model, tokenizer, meta = load_model(bundle)
+    save_model(model, tokenizer, folder, meta)
+    return folder
+
+
+def ask(bundle: Path, loadable: Path, gold: Sequence[Any]) -> dict[str, list[Any]]:
+    """Answers of each way to run the model, for the bare texts; ``loadable`` by stock classes."""
     from hanspan.backends import onnx_file
     from hanspan.data import Document
     from hanspan.extractor import Extractor
@@ -92,7 +107,7 @@ def ask(bundle: Path, gold: Sequence[Any]) -> dict[str, list[Any]]:
         if onnx_file(bundle, precision):
             extract = Extractor.from_pretrained(bundle, "onnx", precision=precision)
             answers[f"onnx {precision}"] = list(extract.pipe(texts))
-    answers["stock pipeline"] = list(stock(bundle, texts))
+    answers["stock pipeline"] = list(stock(loadable, texts))
     return answers
 
 

@@ -98,6 +98,28 @@ def test_the_graph_gives_torchs_logits_and_leaves_the_model_as_it_was(
     assert kinds & fused == (fused if kind == "esm" else set())
 
 
+@pytest.mark.parametrize("kind", ["esm", "bert", "modern"])
+def test_a_graph_gives_the_weights_back(kind: str, tmp_path: Path) -> None:
+    import numpy as np
+
+    from hanspan.model import load_model
+    from hanspan.onnx_export import weights_of
+
+    folder = tiny.bundle_folder(kind)
+    truth = {key: value.numpy() for key, value in load_model(folder)[0].state_dict().items()}
+    exact = weights_of(folder / "onnx" / "model.onnx")
+    rounded = weights_of(folder / "onnx" / "model_int8.onnx")
+    matrices = {name for name in truth if truth[name].ndim == 2}
+    unused = {"encoder.contact_head.regression.weight"}  # of ESM; no logit depends on it
+    assert matrices - set(exact) <= unused
+    assert set(exact) <= set(truth)
+    assert set(exact) == set(rounded)
+    for name, value in exact.items():
+        assert np.array_equal(value, truth[name]), name
+        scale = float(np.abs(truth[name]).max())
+        assert float(np.abs(rounded[name] - truth[name]).max(initial=0)) <= scale / 100, name
+
+
 @pytest.mark.parametrize("kind", ["esm", "bert"])
 def test_a_small_bundle_answers_alike_in_half_the_bytes(kind: str, tmp_path: Path) -> None:
     from transformers import AutoModelForTokenClassification
@@ -118,6 +140,31 @@ def test_a_small_bundle_answers_alike_in_half_the_bytes(kind: str, tmp_path: Pat
     spans = [[{(s.start, s.end, s.label) for s in row} for row in document] for document in found]
     assert agreement(spans[0], spans[1]) >= 0.99
     assert agreement(spans[0], spans[2]) >= 0.97
+
+
+@pytest.mark.parametrize("kind", ["esm", "bert"])
+def test_a_graph_alone_is_a_model_and_becomes_a_whole_one_again(kind: str, tmp_path: Path) -> None:
+    few = bundle(tiny.run_folder(kind), tmp_path / "few", graph_only=True)
+    assert set(few.files) == {
+        "README.md", "config.json", "hanspan.json", "tokenizer.json", "tokenizer_config.json",
+        "onnx/model_int8.onnx",
+    }  # fmt: skip
+    card = (tmp_path / "few" / "README.md").read_text("utf-8")
+    assert "safetensors" not in card
+    assert "hanspan bundle THIS_FOLDER NEW_FOLDER" in card
+    whole = bundle(tmp_path / "few", tmp_path / "whole")
+    assert set(whole.files) == set(bundle(tiny.run_folder(kind), tmp_path / "full").files)
+    answers = [
+        [{(s.start, s.end, s.label) for s in document.spans} for document in extract.pipe(texts())]
+        for extract in (
+            Extractor.from_pretrained(tiny.bundle_folder(kind), "torch"),
+            Extractor.from_pretrained(few.folder, "torch"),
+            Extractor.from_pretrained(few.folder),
+            Extractor.from_pretrained(whole.folder, "torch"),
+        )
+    ]
+    assert min(agreement(answers[0], other) for other in answers[1:]) >= 0.97
+    assert answers[1] == answers[3]
 
 
 def test_a_broken_run_leaves_the_older_bundle_as_it_was(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hanspan.backends import FP32, INT8
+from hanspan.backends import FP32, INT8, onnx_file
 from hanspan.data import read_documents
 from hanspan.errors import HanspanError
 from hanspan.guard import check_folder, files
@@ -62,6 +62,7 @@ def bundle(
     *,
     onnx: bool = True,
     small: bool = False,
+    graph_only: bool = False,
     report: str | os.PathLike[str] | None = None,
     texts: str | os.PathLike[str] | None = None,
     name: str | None = None,
@@ -77,6 +78,9 @@ def bundle(
         onnx: add both ONNX graphs.
         small: half-precision weights, and of the graphs the int8 one alone where it agrees: less
             than half the bytes. The graphs are compared with the weights as they are packed.
+        graph_only: the int8 graph and nothing else that holds weights, a quarter of the bytes. It
+            answers in ONNX Runtime; torch reads its weights out of the graph, stock transformers
+            cannot. A bundle of such a folder is whole again.
         report: ``report.json`` of ``hanspan evaluate``; else the one in or beside ``run_dir``.
         texts: documents to compare int8 with fp32 on; else ``documents.jsonl`` beside the run.
         name: heading of the card; else the name of the folder.
@@ -88,6 +92,7 @@ def bundle(
             nothing then stands under ``out_dir``'s name that was not there before.
     """
     _need_torch()
+    small, onnx = small or graph_only, onnx or graph_only
     run, out = Path(run_dir), Path(out_dir)
     source = run / "model" if (run / "model" / FILE).is_file() else run
     meta = ModelMeta.read(source)
@@ -116,6 +121,8 @@ def bundle(
             add_onnx(made, samples, checks)
             if small and (made / INT8).is_file():
                 (made / FP32).unlink()
+        if graph_only:
+            _drop_weights(made)
         tell(steps - 1, steps, "card")
         _card(made, meta, name or out.name, license, sources, measured, checks)
         check_folder(made)
@@ -166,6 +173,10 @@ def _copy(source: Path, made: Path) -> None:
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source / item, target)
             target.chmod(0o644)
+    if not (made / "model.safetensors").is_file() and onnx_file(source):
+        from hanspan.model import load_model, save_model
+
+        save_model(*load_model(source)[:2], made, ModelMeta.read(source))
     missing = [
         item
         for item in ("config.json", "model.safetensors", "tokenizer.json", FILE)
@@ -205,6 +216,17 @@ def _halve(folder: Path) -> None:
                 for name, value in load_file(path).items()
             }
             save_file(weights, path, metadata={"format": "pt"})
+
+
+def _drop_weights(folder: Path) -> None:
+    """Leave the int8 graph alone, if it is there."""
+    if not (folder / INT8).is_file():
+        raise HanspanError(
+            "the int8 graph does not agree well enough with the weights to stand alone; bundle "
+            "without --graph-only"
+        )
+    (folder / "model.safetensors").unlink()
+    shutil.rmtree(folder / "topic", ignore_errors=True)
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -265,6 +287,7 @@ def _card(
         "max_length": meta.max_length,
         "folders": meta.folders,
         "onnx": [item for item in (FP32, INT8) if (made / item).is_file()],
+        "stock": (made / "model.safetensors").is_file(),
         "examples": EXAMPLES,
         "version": release,
         "report": report,

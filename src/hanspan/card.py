@@ -25,9 +25,10 @@ def card(facts: Mapping[str, Any]) -> str:
 
     Args:
         facts: ``name``, ``labels``, ``topics``, ``max_length``, ``folders``, ``onnx`` (file
-            names), ``examples`` (texts), ``version`` of hanspan, and where known ``report`` (the
-            contents of ``report.json``), ``license``, ``base_model``, ``training`` (key ->
-            value), ``sources`` (names), ``parity`` (key -> value).
+            names), ``examples`` (texts), ``version`` of hanspan, and where known ``stock``
+            (whether stock transformers can load it; yes if left out), ``report`` (the contents
+            of ``report.json``), ``license``, ``base_model``, ``training`` (key -> value),
+            ``sources`` (names), ``parity`` (key -> value).
 
     Returns:
         YAML between ``---`` lines, then Markdown; the same facts give the same text.
@@ -148,6 +149,10 @@ print([(doc.surface(s), s.label, s.score) for s in doc.spans], doc.labels)
 `pip install hanspan` is enough: it runs the ONNX graph and needs no torch. Texts of any length
 are read in overlapping windows; offsets count code points of the text as given.
 """
+    if not facts.get("stock", True):
+        return f"""{out}
+The weights lie in the int8 graph alone. `hanspan bundle THIS_FOLDER NEW_FOLDER` writes them out
+as a model that stock transformers loads."""
     if facts["labels"]:
         out += f"""
 With stock transformers, no remote code:
@@ -239,11 +244,13 @@ def _limits(facts: Mapping[str, Any]) -> str:
 
 def _files(facts: Mapping[str, Any]) -> str:
     rows = [
-        ["`config.json`, `model.safetensors`", "stock transformers model"],
+        ["`config.json`, `model.safetensors`", "stock transformers model"]
+        if facts.get("stock", True)
+        else ["`config.json`", "shape of the model"],
         ["`tokenizer.json`, `tokenizer_config.json`", "its tokenizer"],
         ["`hanspan.json`", "labels, topics, thresholds, temperature"],
     ]
-    if facts["folders"] == "two":
+    if facts["folders"] == "two" and facts.get("stock", True):
         rows.append(["`topic/`", "the topic model, as a stock folder of its own"])
     words = {"onnx/model.onnx": "both heads in one graph, fp32"}
     rows += [[f"`{name}`", words.get(name, "the same, int8")] for name in facts.get("onnx", ())]

@@ -113,36 +113,46 @@ def run(
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--limit", type=click.IntRange(1), help="Documents taken from each corpus file.")
 @click.option("--seed", default=7, show_default=True)
+@click.option("--encoding", help="Of text and HTML files; found out when not given.")
 @click.option(
-    "--explain", type=click.Path(path_type=Path), help="Write a picture of the first page as HTML."
+    "--explain",
+    type=click.Path(path_type=Path),
+    metavar="OUT.html",
+    help="Write a picture of the pages (the first 20 at most) as HTML.",
 )
 def pages(
-    inputs: Sequence[str], output: Path, limit: int | None, seed: int, explain: Path | None
+    inputs: Sequence[str],
+    output: Path,
+    limit: int | None,
+    seed: int,
+    encoding: str | None,
+    explain: Path | None,
 ) -> None:
     """Turn raw pages into documents, one an article.
+
+    IN is text, HTML, DOCX, PDF, JSON lines, Parquet, a folder of them, or - for standard input.
+    Beside the output stands OUTPUT.dropped.jsonl: all that no article has, and why.
 
     \b
     hanspan pages page.txt documents.jsonl
     hanspan pages scans/*.pdf notes.docx documents.jsonl --explain page.html
+    curl -s URL | hanspan pages - documents.jsonl
     """
     from hanspan.cli_run import say
     from hanspan.pages import pages as work
     from hanspan.terminal import progress_bar
 
     with progress_bar("pages") as progress:
-        summary = work(list(inputs), output, limit=limit, seed=seed, progress=progress)
-    if explain is not None:
-        _explain_page(Path(inputs[0]), explain)
+        summary = work(
+            list(inputs),
+            output,
+            limit=limit,
+            seed=seed,
+            encoding=encoding,
+            explain=explain,
+            progress=progress,
+        )
     say(summary, output, f"hanspan label {output} weak.jsonl --rules news")
-
-
-def _explain_page(source: Path, output: Path) -> None:
-    from hanspan.data import whole
-    from hanspan.pages import explain, read_page
-    from hanspan.pages.reading import read_source
-
-    with whole(output) as temporary:
-        temporary.write_text(explain(read_page(read_source(source)), source.name), "utf-8")
 
 
 @main.command()
@@ -259,13 +269,11 @@ def evaluate(
     from hanspan.data import read_documents, whole
     from hanspan.evaluate import evaluate as work
     from hanspan.evaluate import parse_mapping
-    from hanspan.terminal import console, report_tables
+    from hanspan.terminal import report_tables, show
 
     wanted, found = list(read_documents(gold)), list(read_documents(predicted))
     report = work(wanted, found, mapping=parse_mapping(mapping))
-    screen = console()
-    for table in report_tables(report):
-        screen.print(table)
+    show(*report_tables(report))
     if output is not None:
         with whole(output) as temporary:
             text = json.dumps(report.as_dict(), ensure_ascii=False, indent=1)
@@ -286,8 +294,11 @@ def evaluate(
 @click.argument("output", metavar="OUT_DIR", type=click.Path(path_type=Path))
 @click.option("--onnx/--no-onnx", default=True, show_default=True)
 @click.option("--small", is_flag=True, help="Half-precision weights; of the graphs int8 alone.")
+@click.option("--graph-only", is_flag=True, help="The int8 graph without weights for torch.")
 @click.option("--name", help="Heading of the card; else the name of OUT_DIR.")
-def bundle(run_dir: Path, output: Path, onnx: bool, small: bool, name: str | None) -> None:
+def bundle(
+    run_dir: Path, output: Path, onnx: bool, small: bool, graph_only: bool, name: str | None
+) -> None:
     """Package a trained RUN as a folder that is a Hub repository.
 
     \b
@@ -297,7 +308,7 @@ def bundle(run_dir: Path, output: Path, onnx: bool, small: bool, name: str | Non
     from hanspan.bundle import bundle as work
     from hanspan.cli_run import say
 
-    summary = work(run_dir, output, onnx=onnx, small=small, name=name)
+    summary = work(run_dir, output, onnx=onnx, small=small, graph_only=graph_only, name=name)
     say(summary, output, f"hanspan push {output} OWNER/NAME")
 
 

@@ -109,10 +109,10 @@ class Extractor:
         if backend == "onnx" and graph is not None:
             forward = onnx_forward(graph, meta, threads)
         else:
-            if not (folder / "model.safetensors").is_file():
+            if graph is None and not (folder / "model.safetensors").is_file():
                 raise HanspanError(
-                    f"{folder}: found no model.safetensors, which torch needs; expected a whole "
-                    f"bundle, or the onnx backend"
+                    f"{folder}: found neither model.safetensors nor an ONNX graph; expected a "
+                    f"bundle"
                 )
             forward = torch_forward(folder, device)
             most = _GPU_TOKENS if (device or "").startswith("cuda") or _gpu_in_use() else most

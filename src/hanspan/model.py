@@ -24,6 +24,7 @@ import transformers
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hanspan.backends import onnx_file
 from hanspan.encode import Forward
 from hanspan.errors import HanspanError
 from hanspan.joint import JointModel
@@ -262,6 +263,8 @@ def load_tokenizer(source: str | Path) -> Any:
 def load_model(folder: str | os.PathLike[str]) -> tuple[JointModel, Any, ModelMeta]:
     """Read a folder that :func:`save_model` wrote: ``(model in eval mode, tokenizer, meta)``.
 
+    A bundle that has its weights in an ONNX graph alone is read from there.
+
     Raises:
         HanspanError: if the folder is missing, incomplete, or its heads do not fit its labels.
     """
@@ -270,6 +273,9 @@ def load_model(folder: str | os.PathLike[str]) -> tuple[JointModel, Any, ModelMe
         raise HanspanError(f"{folder}: no such folder; expected a model folder")
     meta = ModelMeta.read(folder)
     tokenizer = load_tokenizer(folder)
+    graph = onnx_file(folder)
+    if graph is not None and not (folder / "model.safetensors").is_file():
+        return quietly(lambda: _from_graph(folder, graph, meta)).eval(), tokenizer, meta
 
     def heads() -> JointModel:
         config = transformers.AutoConfig.from_pretrained(folder)
@@ -295,6 +301,39 @@ def load_model(folder: str | os.PathLike[str]) -> tuple[JointModel, Any, ModelMe
         reason = " ".join(str(err).split())[:300]
         raise HanspanError(f"{folder}: cannot be loaded ({reason})") from None
     return model.eval(), tokenizer, meta
+
+
+_WITHOUT_GRADIENT = ("contact_head", "inv_freq")
+"""In names of weights that no logit depends on, and of tables that are made anew."""
+
+
+def _from_graph(folder: Path, graph: Path, meta: ModelMeta) -> JointModel:
+    """A model of a bundle without ``model.safetensors``, its weights those of a graph."""
+    from hanspan.onnx_export import weights_of
+
+    config = transformers.AutoConfig.from_pretrained(folder)
+    _fuse_gelu(config)
+    tags, topics = meta.tags, list(meta.topics)
+    token = transformers.AutoModelForTokenClassification.from_config(
+        _with_labels(config, stock_names(tags))
+    )
+    topic = None
+    if topics:
+        named = _with_labels(config, topics)
+        topic = transformers.AutoModelForSequenceClassification.from_config(named)
+    model = JointModel(token, topic, len(tags))
+    weights = {name: torch.from_numpy(value.copy()) for name, value in weights_of(graph).items()}
+    try:
+        missing, unknown = model.load_state_dict(weights, strict=False)
+    except RuntimeError as err:
+        raise HanspanError(f"{graph}: other shapes than config.json says ({err})") from None
+    missing = [n for n in missing if not any(part in n for part in _WITHOUT_GRADIENT)]
+    if missing or unknown:
+        raise HanspanError(
+            f"{graph}: found no weights named {', '.join([*missing, *unknown][:3])}, ...; expected "
+            f"a graph that 'hanspan bundle' of this version wrote, or model.safetensors beside it"
+        )
+    return model
 
 
 def _keep_rows(model: Any, first: int, last: int) -> None:

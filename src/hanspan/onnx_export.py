@@ -9,6 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hanspan.backends import INPUTS, OUTPUTS
 from hanspan.errors import HanspanError
 
@@ -49,6 +52,67 @@ def export(model: JointModel, path: Path) -> None:
             dynamo=False, opset_version=OPSET, custom_opsets=opsets,
             dynamic_axes={**axes, "topic_logits": {0: "batch"}},
         )  # fmt: skip
+    _name_weights(model, path)
+
+
+def _name_weights(model: JointModel, path: Path) -> None:
+    """Give matrices the names they have in the model, by which :func:`weights_of` finds them.
+
+    The exporter turns a matrix round for its product and numbers it; the node keeps the place.
+    """
+    import onnx
+
+    graph = onnx.load(path)
+    known = set(model.state_dict())
+    names = {}
+    for node in graph.graph.node:
+        place = node.name.removeprefix("/").rpartition("/")[0].replace("/", ".")
+        if node.op_type == "MatMul" and f"{place}.weight" in known:
+            names[node.input[1]] = f"{place}.weight"
+    for item in graph.graph.initializer:
+        item.name = names.get(item.name, item.name)
+    for node in graph.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    onnx.save(graph, path)
+
+
+def weights_of(path: Path) -> dict[str, NDArray[np.floating]]:
+    """The weights inside a graph of :func:`export` or :func:`quantise`, in float32.
+
+    Args:
+        path: the graph; of an int8 one the weights are what its steps stand for.
+
+    Returns:
+        Arrays under the names of ``JointModel.state_dict()``, in torch's shapes.
+
+    Raises:
+        HanspanError: if the package onnx is missing.
+    """
+    _need_onnx()
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(path).graph
+    arrays = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    turned = set()
+    for node in graph.node:
+        flags = {item.name: item.i for item in node.attribute}
+        if node.op_type in ("MatMul", "MatMulInteger") or (
+            node.op_type == "Gemm" and not flags.get("transB", 0)
+        ):
+            turned.add(node.input[1])
+    found: dict[str, NDArray[np.floating]] = {}
+    for name, array in arrays.items():
+        base, _, kind = name.rpartition("_")
+        if kind == "quantized":
+            zero, scale = arrays[f"{base}_zero_point"], arrays[f"{base}_scale"]
+            value = (array.astype(np.float32) - zero) * scale
+        elif name.endswith((".weight", ".bias")):
+            base, value = name, array.astype(np.float32)
+        else:
+            continue
+        found[base] = value.T if name in turned and value.ndim == 2 else value
+    return found
 
 
 def _attention(model: JointModel) -> AbstractContextManager[dict[str, int]]:
