@@ -136,7 +136,7 @@ def main() -> int:
     logging.disable_progress_bar()
     torch.set_num_threads(args.threads)
     if args.quick:
-        args.labels, args.seeds, args.untrained_seeds = "100", "1", args.untrained_seeds
+        args.labels, args.seeds = "100", "1"
     try:
         encoders = [str(resolve_encoder(e)) for e in args.encoders or ["embedded"]]
         if args.fill_mask:
@@ -199,6 +199,8 @@ def parse_filters(
 
 def run_table(encoders: list[str], args: argparse.Namespace) -> list[dict[str, Any]]:
     """Run what is missing, print the table, and return its rows."""
+    import torch
+
     from hanspan.pretrain.picture import draw_probes
     from hanspan.pretrain.probe import KeptRows, latency, parameters
 
@@ -236,6 +238,7 @@ def run_table(encoders: list[str], args: argparse.Namespace) -> list[dict[str, A
                 unit = "F1 %" if probe.spans else "accuracy %"
                 other = statistics.mean(base) if base else None
                 table.append(row(what, name_of(source), mean, unit, other, target, spread))
+    torch.set_num_threads(1)
     for source in encoders:
         for batch, length in ((1, 64), (1, 512), (32, 64)):
             value = latency(source, batch, length)

@@ -142,9 +142,9 @@ def probe_once(
     work.mkdir(parents=True, exist_ok=True)
     file = work / "rows.jsonl"
     if not file.exists():
-        write_documents(file, rows)
         if fresh:
             untrained_twin(source, work / "untrained", seed)
+        write_documents(file, rows)  # last: where it lies, all lies
     began = time.monotonic()
     summary = train(
         file,
