@@ -231,6 +231,21 @@ def test_a_clean_article_is_left_as_it_is():
     assert total.whole / total.paragraphs >= 0.995
 
 
+def test_an_article_with_lines_like_headlines_stays_one():
+    lines = [
+        OIL[0], OIL[1], OIL[2], "收割机开进油菜田", OIL[3], "合作社换上新榨机", OIL[4],
+    ]  # fmt: skip
+    page = read_page("\n\n".join(lines) + "\n")
+    assert paragraphs(page) == [list(OIL[2:])]
+    assert [part.text for _, part in page.articles[0].sections] == [lines[3], lines[5]]
+
+
+def test_a_section_head_does_not_begin_the_paragraph_below_it():
+    page = read_page("\n\n".join([*OIL[:3], "青石镇的合作社", *OIL[3:], *BOOKS]) + "\n")
+    assert paragraphs(page) == [list(OIL[2:]), list(BOOKS[2:])]
+    assert page.layout.joins == ()
+
+
 def test_remembered_scores_are_the_scores_of_the_features():
     (page_made,) = made(1, 6)
     clues = gather(split_blocks(page_made.text))
@@ -322,6 +337,22 @@ def test_the_stage_writes_documents_and_what_was_dropped(tmp_path: Path):
     shown = picture.read_text("utf-8")
     assert OIL[2] in shown
     assert "http" not in shown
+
+
+def test_the_picture_holds_all_pages_and_says_what_it_leaves_out(tmp_path: Path, monkeypatch):
+    for name, lines in (("a", OIL), ("b", BOOKS), ("c", OIL)):
+        (tmp_path / f"{name}.txt").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    picture = tmp_path / "pages.html"
+    pages([tmp_path], tmp_path / "out.jsonl", explain=picture)
+    shown = picture.read_text("utf-8")
+    assert all(f"<h1>{name}.txt</h1>" in shown for name in "abc")
+    assert "3 of 3 pages." in shown
+    assert shown.count('id="p1b0"') == 1
+    monkeypatch.setattr("hanspan.pages.stage.SHOWN", 2)
+    pages([tmp_path], tmp_path / "out.jsonl", explain=picture)
+    shown = picture.read_text("utf-8")
+    assert "2 of 3 pages. 1 more are not shown." in shown
+    assert "<h1>c.txt</h1>" not in shown
 
 
 def test_picture_escapes_what_it_shows():

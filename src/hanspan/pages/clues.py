@@ -95,6 +95,10 @@ class Clue:
             bag.more.clear()
             bag.fits.clear()
 
+    def best_after(self, index: int) -> float:
+        """Log odds that the best text after block ``index`` continues it; -9 where none does."""
+        return next((odds for place, odds in reversed(self.later) if place > index), -9.0)
+
     @property
     def like_a_cut(self) -> bool:
         """Whether it is less like a title than like the first half of the text that follows."""

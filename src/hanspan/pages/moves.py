@@ -151,7 +151,7 @@ def _join_features(clue: Clue, thread: Thread, clues: Sequence[Clue]) -> Feature
         "join:starts": max(-5.0, min(5.0, clue.start)),
     }
     odds = ends.join_odds(cut.tail, clue.head)
-    rival = next((better for index, better in reversed(cut.later) if index > clue.index), -9.0)
+    rival = cut.best_after(clue.index)
     found["join:better later"] = max(-4.0, min(6.0, rival - (odds - clue.start)))
     fits = max(-8.0, min(8.0, odds))
     if cut.ending == "comma":

@@ -23,13 +23,14 @@ from hanspan.data import (
 from hanspan.errors import HanspanError
 from hanspan.pages.blocks import split_blocks
 from hanspan.pages.page import Page, assemble, documents
-from hanspan.pages.picture import explain as draw
+from hanspan.pages.picture import explain_all
 from hanspan.pages.reading import LINES, ROWS, Source, expand, read_source
 from hanspan.pages.sheets import sheets
 from hanspan.pages.untangle import lay_out
 
 Progress = Callable[[int, int | None, str], None]
-_STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.zst", *LINES)
+SHOWN, SHOWN_CHARACTERS = 20, 400_000
+"""Pages and characters that a picture holds at most; the first page is shown in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,15 @@ def dropped_path(output: Path) -> Path:
 class _Run:
     """Counts of one run, and the rows of its side files."""
 
-    def __init__(self) -> None:
+    def __init__(self, show: bool) -> None:
+        self.show = show
         self.count: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.rows: list[dict[str, Any]] = []
         self.rejected: list[dict[str, Any]] = []
         self.failed: list[tuple[str, str]] = []
         self.ids: set[str] = set()
-        self.first: tuple[str, Page] | None = None
+        self.shown: list[tuple[str, Page]] = []
 
     def unique(self, document: Document) -> Document:
         name, number = document.id, 1
@@ -105,7 +107,9 @@ class _Run:
         number = 0
         for start, sheet in sheets(source):
             page = read_page(sheet)
-            self.first = self.first or (name, page)
+            self.count["pages"] += 1
+            if self.show:
+                self.keep(name, page)
             self.count["joins"] += len(page.layout.joins)
             self.drop(page, name, start)
             for document in documents(page, Path(name).stem, number, start):
@@ -114,6 +118,13 @@ class _Run:
             number += len(page.articles)
         if not number:
             raise HanspanError(f"{path}: no article found; expected paragraphs of text")
+
+    def keep(self, name: str, page: Page) -> None:
+        """Remember a page for the picture, if it has room and no page before was left out."""
+        size = sum(len(shown.source) for _, shown in self.shown) + len(page.source)
+        room = len(self.shown) < SHOWN and size <= SHOWN_CHARACTERS
+        if not self.shown or (room and len(self.shown) == self.count["pages"] - 1):
+            self.shown.append((name, page))
 
     def drop(self, page: Page, name: str, offset: int) -> None:
         """List what no article of the page has."""
@@ -209,7 +220,7 @@ def pages(
         limit: at most so many documents of each corpus file, chosen by ``seed``.
         seed: of the choice.
         encoding: codec of text files; found out when not given.
-        explain: an HTML file to write that shows the first page taken apart.
+        explain: an HTML file to write that shows the pages taken apart, the first 20 at most.
         progress: called with files done, files in all, and the name of the next.
 
     Raises:
@@ -219,10 +230,14 @@ def pages(
     output = Path(output)
     if limit is not None and limit < 1:
         raise HanspanError(f"limit is {limit}; expected at least 1 document a file, or none")
-    files = list(expand([Path(path) for path in inputs]))
+    named = [Path(path) for path in inputs]
+    own = [output, dropped_path(output), Path(f"{output}.rejected.jsonl"), Path(explain or output)]
+    ours = {path.resolve() for path in own if path not in named}
+    # in a folder of inputs may lie what a run before wrote
+    files = [path for path in expand(named) if path.resolve() not in ours]
     if not files:
         raise HanspanError("no input given; type: hanspan pages IN.txt… OUT.jsonl")
-    run = _Run()
+    run = _Run(explain is not None)
 
     def all_documents() -> Iterator[Document]:
         for done, path in enumerate(files):
@@ -253,10 +268,10 @@ def pages(
     else:
         listing.unlink(missing_ok=True)
     if explain is not None:
-        if run.first is None:
+        if not run.shown:
             raise HanspanError(f"{explain}: no page among the inputs that could be shown")
         with whole(explain) as temporary, open_text(temporary, "w") as stream:
-            stream.write(draw(run.first[1], run.first[0]))
+            stream.write(explain_all(run.shown, run.count["pages"] - len(run.shown)))
     return PagesSummary(
         run.count["files"],
         run.count["documents"],

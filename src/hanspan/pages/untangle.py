@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hanspan.pages import blocks as kinds
-from hanspan.pages import ends
+from hanspan.pages import glue
 from hanspan.pages import page as roles
 from hanspan.pages.blocks import Block
 from hanspan.pages.clues import Clue, gather
@@ -19,6 +19,7 @@ from hanspan.pages.threads import (
     HEAD,
     JOIN,
     MORE,
+    NEW,
     SECTION,
     Move,
     State,
@@ -27,10 +28,10 @@ from hanspan.pages.threads import (
 from hanspan.pages.words import Bag
 
 BEAM = 48
-TITLE_GOES_ON = 0.0
-"""Log odds that a line that could be a title needs to be joined with another."""
 _PRUNE = 10.0
 _FORGET = 200
+_FEW = 8
+"""A page with more articles is not tried as one."""
 _ROLES = {
     HEAD: roles.HEADLINE,
     ATTACH: roles.HEADLINE,
@@ -63,8 +64,9 @@ def search(
     weight: Mapping[str, float],
     beam: int = BEAM,
     trace: list[tuple[float, list[Move]]] | None = None,
-) -> list[Move]:
-    """The best moves for the blocks ``order``, one after the other.
+    one: bool = False,
+) -> tuple[float, list[Move]]:
+    """The best moves for the blocks ``order``, one after the other, and their score.
 
     Args:
         clues: of all blocks.
@@ -72,6 +74,7 @@ def search(
         weight: of the features.
         beam: how many readings are kept.
         trace: where given, it gets score and moves of the best reading after each block.
+        one: read the page as one article.
     """
     paths = [_Path(0.0, State(), None)]
     for place, index in enumerate(order):
@@ -82,6 +85,8 @@ def search(
         memo: Memo = {}
         for path in paths:
             for move, value in rated(path.state, clue, clues, weight, memo):
+                if one and path.state.threads and move.what in (HEAD, NEW):
+                    continue
                 grown.append((path.score + value, move, path))
         grown.sort(key=lambda item: -item[0])
         best = grown[0][0]
@@ -97,8 +102,48 @@ def search(
                 paths.append(_Path(total, state, _Trail(move, path.trail)))
         if trace is not None:
             trace.append((paths[0].score, _moves_of(paths[0].trail)))
-    last = max(paths, key=lambda path: path.score + score(endings(path.state), weight))
-    return _moves_of(last.trail)
+    ended = [(path.score + score(endings(path.state), weight), path) for path in paths]
+    total, last = max(ended, key=lambda pair: pair[0])
+    return total, _moves_of(last.trail)
+
+
+def read(clues: Sequence[Clue], order: Sequence[int], weight: Mapping[str, float]) -> list[Move]:
+    """The best moves for a page.
+
+    Where they give a few articles, the page may as well be one article with section heads: it is,
+    if that scores nearly as high, the articles share their words and none of them comes back.
+    """
+    several, moves = search(clues, order, weight)
+    if not 1 < sum(move.what in (HEAD, NEW) for move in moves) <= _FEW:
+        return moves
+    one, alone = search(clues, order, weight, one=True)
+    for_one = {"one:bias": 1.0, **_like_one(clues, order, moves)}
+    return alone if one + score(for_one, weight) >= several else moves
+
+
+def _like_one(clues: Sequence[Clue], order: Sequence[int], moves: Sequence[Move]) -> Features:
+    """What else tells one article with section heads from several.
+
+    ``words in common`` is how well the text of each article fits the others', a mean; ``comes
+    back`` how often the reading goes back to an article that it had left.
+    """
+    owned: dict[int, list[Clue]] = {}
+    state, back = State(), 0
+    for index, move in zip(order, moves, strict=True):
+        before, state = state.current, step(state, clues[index], move)
+        if move.what != BANNER:
+            back += state.current != before and state.current in owned
+            owned.setdefault(state.current, []).append(clues[index])
+    means = []
+    for name, mine in owned.items():
+        rest = Bag()
+        for other, theirs in owned.items():
+            for clue in theirs if other != name else ():
+                rest = rest.plus(clue.words)
+        fits = [rest.fit(clue.words) for clue in mine if clue.kind == kinds.BODY]
+        means += [sum(fits) / len(fits)] if fits else []
+    common = sum(means) / len(means) if means else 0.0
+    return {"one:words in common": common, "one:comes back": float(back)}
 
 
 def _moves_of(trail: _Trail | None) -> list[Move]:
@@ -141,36 +186,39 @@ def lay_out(blocks: Sequence[Block], weight: Mapping[str, float] | None = None) 
     doubts = [0.0] * len(blocks)
     joins: list[Join] = []
     state = State()
-    for index, move in zip(order, search(clues, order, weight), strict=True):
-        sure = _certainty(state, clues, index, move, weight)
-        doubts[index] = 1.0 - sure
+    for index, move in zip(order, read(clues, order, weight), strict=True):
+        clue = clues[index]
+        stood = dict(rated(state, clue, clues, weight))
+        doubts[index] = 1.0 - _certainty(stood, move)
         role[index] = _ROLES.get(move.what, roles.PARAGRAPH)
         cut = state.thread(move.number) if move.what == JOIN else None
-        if cut is not None and _goes_on(clues[cut.last], clues[index]):
-            joins.append(Join(cut.last, index, round(sure, 4)))
-        state = step(state, clues[index], move)
+        if cut is not None:
+            how = glue.standing(stood, move.number)
+            likely = glue.probability(clues[cut.last], clue, cut, how, weight)
+            if likely >= glue.KEPT:
+                joins.append(Join(cut.last, index, round(likely, 4)))
+        state = step(state, clue, move)
         if move.what != BANNER:
             owners[index] = state.current
+    if len({*owners} - {NOBODY}) == 1:
+        _take_banner(owners, role)
     _settle(blocks, clues, owners, role)
     _name_titles(blocks, clues, owners, role)
     return Layout(tuple(role), tuple(owners), tuple(joins), tuple(doubts))
 
 
-def _goes_on(cut: Clue, clue: Clue) -> bool:
-    """Whether two blocks of one article are glued: a whole title must not begin a paragraph."""
-    if cut.kind != kinds.TITLE:
-        return True
-    return ends.join_odds(cut.tail, clue.head) - clue.start >= TITLE_GOES_ON
+def _take_banner(owners: list[int], role: list[str]) -> None:
+    """On a page of one article a banner right above its headline is a line of that headline."""
+    place = role.index(roles.HEADLINE) if roles.HEADLINE in role else 0
+    while place and role[place - 1] == roles.BANNER:
+        place -= 1
+        role[place], owners[place] = roles.HEADLINE, owners[place + 1]
 
 
-def _certainty(
-    state: State, clues: Sequence[Clue], index: int, move: Move, weight: Mapping[str, float]
-) -> float:
+def _certainty(stood: Mapping[Move, float], move: Move) -> float:
     """Probability of a move among those that stood open."""
-    open_moves = dict(rated(state, clues[index], clues, weight))
-    top = max(open_moves.values())
-    whole = sum(math.exp(value - top) for value in open_moves.values())
-    return math.exp(open_moves[move] - top) / whole
+    top = max(stood.values())
+    return math.exp(stood[move] - top) / sum(math.exp(value - top) for value in stood.values())
 
 
 def _settle(
