@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanspan.labelmodel.chain import TINY, Chain, dense, forward_backward, viterbi
+from hanspan.labelmodel.dawid_skene import rate_of
 from hanspan.labelmodel.lattice import Lattice
 
 PLACES = st.lists(
@@ -112,3 +113,11 @@ def test_a_place_of_its_own_is_a_logistic() -> None:
     prob, total = lattice.marginals(np.array([1.0]))
     assert prob[0] == pytest.approx(1 / (1 + np.exp(-1)))
     assert total[1] == 0.0
+
+
+@given(st.lists(st.floats(0.01, 20.0), min_size=1, max_size=5))
+def test_the_rate_of_a_poisson_without_nought_comes_back_from_its_mean(rates: list[float]) -> None:
+    given_rates = np.array(rates)
+    found = rate_of(given_rates / -np.expm1(-given_rates))
+    assert found == pytest.approx(given_rates, rel=1e-4)
+    assert rate_of(np.array([1.0, 0.9])) == pytest.approx([0.0, 0.0], abs=1e-5)

@@ -2,11 +2,17 @@
 
 Each candidate place has a hidden class: one of the types, "none" (no entity with these
 borders), or "part" (of a longer entity, as 合肥 in 合肥市委). Given the class,
-the number of votes is Poisson with mean ``size[y]``, and each is event e (a rule voting for a
-label) with probability ``emit[y, e]``. So a rule's silence is no vote, while few votes where
-entities of a type usually get many is weak evidence; and a rule that knows a single type is
-still informative: it is drawn more often from that type than from "none". Places that overlap
-cannot both be entities: the E-step sums over all sets of places without overlap, exactly.
+the number of votes is Poisson with rate ``rate[y]``, but never nought, since a place without
+votes is no place; and each vote is event e (a rule voting for a label) with probability
+``emit[y, e]``. So a rule's silence is no vote, while few votes where entities of a type usually
+get many is weak evidence; and a rule that knows a single type is still informative: it is drawn
+more often from that type than from "none". Places of false alarms seldom get a second vote, so
+their rate is near nought and two rules that agree on the borders are strong evidence; without
+the truncation they were hardly any. Places that overlap cannot both be entities: the E-step sums
+over all sets of places without overlap, exactly.
+
+The shares of the types are those of the vote, flattened half-way (in logarithms) to equal ones:
+a type that poor rules shout most often is not therefore the likelier one.
 
 Source: Dawid and Skene (1979), multinomial form, with the classes of overlapping places tied by
 exclusion and Dirichlet priors; EM raises likelihood plus log prior at every step.
@@ -41,17 +47,32 @@ class Settings:
         part: share of these on "part" instead.
         alike: chance that rules take a part of a longer entity for an entity of its own.
         start: probability of what the vote chose, in the first step.
+        flat: exponent of the types' shares in the vote; 0 makes all types equal.
         threshold: a span is chosen when it is at least this probable.
     """
 
-    iterations: int = 30
+    iterations: int = 10
     tolerance: float = 1e-5
     strength: float = 30.0
     trusted: float = 0.9
     part: float = 0.05
     alike: float = 0.8
     start: float = 0.8
-    threshold: float = 0.4
+    flat: float = 0.5
+    threshold: float = 0.45
+
+
+def rate_of(mean: Floats) -> Floats:
+    """Rate of a Poisson that is never nought, from its mean: x / (1 - exp(-x)) = mean > 1."""
+    mean = np.maximum(mean, 1.0 + 1e-6)
+    x = np.where(mean < 1.5, 2.0 * (mean - 1.0), mean)
+    for _ in range(50):  # Newton; the function is convex and rises, so it cannot miss
+        some = -np.expm1(-x)
+        move = (x / some - mean) * some**2 / (some - x * np.exp(-x))
+        x = np.maximum(x - move, 1e-9)
+        if np.abs(move).max() < 1e-12:
+            break
+    return np.asarray(x)
 
 
 class DawidSkene:
@@ -72,7 +93,7 @@ class DawidSkene:
         self.emit = np.zeros((classes, 0))
         self.prior = np.full(classes, -np.log(classes))
         self.total = np.ones(classes)
-        self.size = np.ones(classes)
+        self.rate = np.ones(classes)
         self.history: list[float] = []
 
     def fit(self, counts: Mapping[Pattern, int]) -> DawidSkene:
@@ -83,9 +104,7 @@ class DawidSkene:
             return self
         pseudo = self._pseudo(self.events.known)
         q = self._start(counts, items)
-        mass = (q * items.count[:, None]).sum(0) + 1.0
-        mass[-1] = mass[-2]  # a part within a longer entity is as likely as none elsewhere
-        self.prior = np.log(mass / mass.sum())
+        self.prior = self._prior(q, items)
         self.history = []
         for _ in range(self.settings.iterations):
             self._maximise(items, q, pseudo)
@@ -97,8 +116,17 @@ class DawidSkene:
                     break
         return self
 
+    def _prior(self, q: Floats, items: Items) -> Floats:
+        """Log shares of the classes in the posterior ``q``, those of the types flattened."""
+        types = len(self.names.labels)
+        mass: Floats = (q * items.count[:, None]).sum(0) + 1.0
+        flat = mass[:types] ** self.settings.flat
+        mass[:types] = flat * (mass[:types].sum() / max(flat.sum(), 1.0))
+        mass[-1] = mass[-2]  # a part within a longer entity is as likely as none elsewhere
+        return np.asarray(np.log(mass / mass.sum()))
+
     def _maximise(self, items: Items, q: Floats, pseudo: Floats) -> None:
-        """Set emissions and sizes to the most probable ones given the posterior ``q``."""
+        """Set emissions and rates to the most probable ones given the posterior ``q``."""
         mass = q[items.owner] * (items.weight * items.count[items.owner])[:, None]
         table: Floats = np.stack(
             [np.bincount(items.event, column, pseudo.shape[1]) for column in mass.T]
@@ -108,7 +136,7 @@ class DawidSkene:
         self.total = table.sum(1)
         self.emit = np.log(table / self.total[:, None])
         prior = self.settings.strength
-        self.size = (votes + prior * self._mean_size(items)) / (times + prior)
+        self.rate = rate_of((votes + prior * self._mean_size(items)) / (times + prior))
 
     @staticmethod
     def _mean_size(items: Items) -> float:
@@ -116,9 +144,9 @@ class DawidSkene:
         return float((items.weight * items.count[items.owner]).sum() / items.count.sum())
 
     def _log_prior(self, items: Items, pseudo: Floats) -> float:
-        """Log of the Dirichlet and Gamma priors, but for a constant."""
-        size = self._mean_size(items) * np.log(self.size) - self.size
-        return float((pseudo * self.emit).sum() + self.settings.strength * size.sum())
+        """Log of the Dirichlet priors and of the rates' pseudo-places, but for a constant."""
+        places = self._mean_size(items) * np.log(self.rate) - np.log(np.expm1(self.rate))
+        return float((pseudo * self.emit).sum() + self.settings.strength * places.sum())
 
     def _start(self, counts: Mapping[Pattern, int], items: Items) -> Floats:
         """Posterior that the vote implies, (I, T + 2)."""
@@ -178,7 +206,8 @@ class DawidSkene:
             1,
         ).astype(np.float64)
         votes = np.bincount(items.owner, items.weight, len(items))
-        score += self.prior + votes[:, None] * np.log(self.size) - self.size
+        score += self.prior + votes[:, None] * np.log(self.rate)
+        score -= np.log(np.expm1(self.rate))
         typed = np.where(items.allowed, score[:, :types], -np.inf)
         top = typed.max(1, initial=-1e9)
         entity = top + np.log(np.exp(typed - top[:, None]).sum(1))

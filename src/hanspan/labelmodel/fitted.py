@@ -129,7 +129,7 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
 
 
 _ARRAYS: Mapping[type, tuple[str, ...]] = {
-    DawidSkene: ("emit", "total", "size", "prior"),
+    DawidSkene: ("emit", "total", "rate", "prior"),
     HMM: ("emit", "total", "size", "opening", "going"),
     TopicSkene: ("emit", "total", "size", "prior"),
 }
