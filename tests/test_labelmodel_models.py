@@ -16,7 +16,7 @@ from hanspan.data import Document, Span, read_documents, write_documents
 from hanspan.errors import HanspanError
 from hanspan.labelmodel import aggregate, vote
 from hanspan.labelmodel.assemble import answers
-from hanspan.labelmodel.auto import choose_method, make_model
+from hanspan.labelmodel.auto import choose_method, contradicted, make_model
 from hanspan.labelmodel.dawid_skene import DawidSkene
 from hanspan.labelmodel.fitted import fit
 from hanspan.labelmodel.hmm import HMM
@@ -261,10 +261,39 @@ def test_auto_says_vote_when_it_cannot_know_and_learns_when_it_can() -> None:
     choice = choose_method(count_patterns(few, known, touching=True), known)
     assert choice.method == "vote"
     assert "needed" in choice.reason
-    many, _, _ = generated(3, 120, (0.95, 0.9, 0.9, 0.85, 0.4, 0.4, 0.3))
+    many, _, _ = generated(3, 120, (0.95, 0.9, 0.9, 0.85, 0.4, 0.35))
     choice = choose_method(count_patterns(many, known, touching=True), known)
     assert choice.method in LEARNED
     assert choice.agreement[choice.method] > choice.agreement["vote"]
+
+
+def test_auto_takes_dawid_skene_where_most_votes_are_contradicted() -> None:
+    documents, _, _ = generated(5, 80, (0.4, 0.35, 0.3, 0.35, 0.4))
+    known = names_from_meta(meta())
+    counts = count_patterns(documents, known, touching=True)
+    assert contradicted(counts, known)[0] > 0.5
+    choice = choose_method(counts, known)
+    assert choice.method == "dawid-skene"
+    assert "contradict" in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("other", "share"),
+    [
+        ((0, 4, "ORG", "r1"), 0.0),  # the longer one has the shorter as its part
+        ((0, 4, "PER", "r1"), 1.0),
+        ((1, 4, "ORG", "r1"), 1.0),
+        ((0, 2, "ORG", "r1"), 1.0),
+        ((0, 2, "PER", "r1"), 0.0),
+        ((1, 4, "ORG", "r0"), 0.0),  # one rule does not contradict itself
+        ((0, 2, "NONE", "r1"), 0.0),
+        ((2, 4, "ORG", "r1"), 0.0),
+    ],
+)
+def test_what_contradicts_a_vote(other: tuple[int, int, str, str], share: float) -> None:
+    known = names_from_meta(meta())
+    counts = count_patterns([votes((0, 2, "PER", "r0"), other)], known, touching=True)
+    assert contradicted(counts, known)[0] == share
 
 
 def test_calibration_moves_probabilities_towards_the_truth() -> None:

@@ -1,8 +1,10 @@
 """Choosing a label model without gold.
 
-The candidates are tried on hidden rules (:mod:`hanspan.labelmodel.heldout`). Another model than
-the vote is taken only when hidden rules agree with it clearly more often than with the vote;
-where they cannot tell, the vote stands.
+Where most votes are contradicted by other rules, there is no majority for a vote to rest on, and
+a hidden rule is no judge, being mostly wrong itself: Dawid-Skene is taken, which weighs agreement
+by how seldom chance gives it. Else the candidates are tried on hidden rules
+(:mod:`hanspan.labelmodel.heldout`). Another model than the vote is taken only when hidden rules
+agree with it clearly more often than with the vote; where they cannot tell, the vote stands.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ MARGIN = 0.01
 """Least gain in agreement with hidden rules over the vote."""
 SIGMAS = 3.0
 """Least number of standard errors of that gain."""
+
+CONTRADICTED = 0.5
+"""Share of contradicted votes from which on hidden rules are not asked."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,37 @@ def make_model(method: str, names: Names, counts: Mapping[Pattern, int]) -> Span
     return SpanVote(names).fit(counts)
 
 
+def contradicted(counts: Mapping[Pattern, int], names: Names) -> tuple[float, int]:
+    """Share of the votes for a type that another group contradicts, and how many there are.
+
+    Contradiction: borders that cross, another type on the same borders, or the same type on
+    borders inside or around. A part with another type, as 合肥 in 合肥市委, is none.
+    """
+    against = total = 0
+    for pattern, times in counts.items():
+        said: dict[tuple[int, int, int], set[int]] = {}
+        many: dict[tuple[int, int, int], int] = {}
+        for start, end, label, rule, _ in pattern.votes:
+            if label < names.entity:
+                key = (start, end, label)
+                said.setdefault(key, set()).add(names.groups[rule])
+                many[key] = many.get(key, 0) + 1
+        for key, groups in said.items():
+            total += many[key] * times
+            if any(_clash(key, o) and not theirs <= groups for o, theirs in said.items()):
+                against += many[key] * times
+    return against / max(total, 1), total
+
+
+def _clash(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
+    """Whether two different claims cannot both be right."""
+    (a, b, label), (c, d, kind) = one, other
+    if one == other or b <= c or d <= a:
+        return False
+    nested = (a <= c and d <= b) or (c <= a and b <= d)
+    return not nested or label == kind or (a, b) == (c, d)
+
+
 def choose_method(
     counts: Mapping[Pattern, int],
     names: Names,
@@ -70,12 +106,25 @@ def choose_method(
     def maker(method: str) -> Make:
         return lambda left: make_model(method, names, left)
 
+    share, votes = contradicted(counts, names)
+    clashing = share >= CONTRADICTED and votes >= ENOUGH and "dawid-skene" in methods[1:]
+    if clashing:
+        methods = ("dawid-skene",)
     trials = try_models(counts, names, {method: maker(method) for method in methods})
     base = trials[methods[0]]
     evidence = base.evidence
     rates = {method: trial.agreement for method, trial in trials.items()}
     curves = {method: trial.curve() for method, trial in trials.items()}
-    method, reason = _decide(trials, methods, evidence)
+    if clashing:
+        method, reason = (
+            methods[0],
+            (
+                f"dawid-skene: other rules contradict {share:.0%} of the votes, "
+                f"so neither a majority nor hidden rules are to be trusted"
+            ),
+        )
+    else:
+        method, reason = _decide(trials, methods, evidence)
     return Choice(method, reason, curves, rates, evidence)
 
 
