@@ -124,6 +124,19 @@ def test_too_large_and_missing(tmp_path):
         pages([tmp_path / "nothing"], tmp_path / "out.jsonl")
 
 
+def test_an_unknown_encoding_is_a_clear_message(tmp_path):
+    (tmp_path / "page.txt").write_text(f"{FIRST}\n", "utf-8")
+    with pytest.raises(HanspanError, match="expected one such as utf-8"):
+        pages([tmp_path / "page.txt"], tmp_path / "out.jsonl", encoding="klingon")
+
+
+def test_what_a_run_before_wrote_into_the_folder_is_not_read_again(tmp_path):
+    (tmp_path / "page.txt").write_text(f"青石镇油菜丰收\n\n{FIRST}\n\n{SECOND}\n", "utf-8")
+    for _ in range(2):
+        summary = pages([tmp_path], tmp_path / "out.jsonl", explain=tmp_path / "out.html")
+        assert (summary.files, summary.documents) == (1, 1)
+
+
 def test_standard_input(tmp_path, monkeypatch):
     data = f"青石镇油菜丰收\n\n{FIRST}\n".encode("gb18030")
     monkeypatch.setattr(sys, "stdin", type("In", (), {"buffer": io.BytesIO(data)}))

@@ -152,6 +152,8 @@ def pages(
             explain=explain,
             progress=progress,
         )
+    for _, reason in summary.failed:
+        click.echo(f"not read: {reason}", err=True)
     say(summary, output, f"hanspan label {output} weak.jsonl --rules news")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import random
@@ -230,6 +231,13 @@ def pages(
     output = Path(output)
     if limit is not None and limit < 1:
         raise HanspanError(f"limit is {limit}; expected at least 1 document a file, or none")
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except LookupError as err:
+            raise HanspanError(
+                f"encoding {encoding!r} is not known; expected one such as utf-8, gb18030, big5"
+            ) from err
     named = [Path(path) for path in inputs]
     own = [output, dropped_path(output), Path(f"{output}.rejected.jsonl"), Path(explain or output)]
     ours = {path.resolve() for path in own if path not in named}
