@@ -85,6 +85,14 @@ def test_pdf_columns_come_in_reading_order(tmp_path):
     assert [line for line in source.text.split("\n") if line][1:] == [FIRST, SECOND]
 
 
+def test_pdf_keeps_the_blanks_of_a_byline(tmp_path):
+    path = tmp_path / "page.pdf"
+    lines = [(50.0, 60.0, "青石镇油菜大丰收"), (50.0, 90.0, "本报记者 江照临 通讯员 蒲小满")]
+    path.write_bytes(make_pdf([*lines, (50.0, 130.0, FIRST)]))
+    found = [line for line in read_source(path).text.split("\n") if line]
+    assert found == [lines[0][2], lines[1][2], FIRST]
+
+
 def test_bad_files_have_their_reasons_and_the_rest_goes_on(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

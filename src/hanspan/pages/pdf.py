@@ -50,20 +50,61 @@ def read_pdf(name: str, data: bytes) -> Source:
 
 
 def _boxes(page: object) -> list[_Box]:
-    """Rectangles of text of one page."""
+    """Runs of characters of one page that stand side by side.
+
+    Each character counts with the height of its font and not of its ink: in a file that places
+    every character by itself (as browsers print) a comma would else be a line of its own.
+    """
+    from pypdfium2.raw import FPDFText_IsGenerated
+
     text_page = page.get_textpage()  # type: ignore[attr-defined]
     height = page.get_height()  # type: ignore[attr-defined]
-    boxes = []
-    for place in range(text_page.count_rects()):
-        left, bottom, right, top = text_page.get_rect(place)
-        text = text_page.get_text_bounded(left, bottom, right, top)
-        text = " ".join(text.split())
-        if text:
-            # some fonts have no heights; a Chinese letter is about as high as it is wide
-            tall = max(top - bottom, 0.7 * (right - left) / len(text))
-            boxes.append(_Box(left, height - bottom - tall, right, height - bottom, text))
+    boxes: list[_Box] = []
+    spaced = written = False
+    for place in range(text_page.count_chars()):
+        char = text_page.get_text_range(place, 1)
+        if not char or char.isspace():
+            # PDFium puts blanks of its own into wide gaps, those between columns too
+            spaced = True
+            written = written or (bool(char) and FPDFText_IsGenerated(text_page, place) != 1)
+            continue
+        left, bottom, right, top = text_page.get_charbox(place, loose=True)
+        # some fonts have no heights; a Chinese letter is about as high as it is wide
+        tall = max(top - bottom, 0.7 * (right - left))
+        box = _Box(left, height - bottom - tall, right, height - bottom, char)
+        joined = _beside(boxes[-1], box, spaced, written) if boxes else None
+        if joined is None:
+            boxes.append(box)
+        else:
+            boxes[-1] = joined
+        spaced = written = False
     text_page.close()
     return boxes
+
+
+def _beside(last: _Box, box: _Box, spaced: bool = False, written: bool = False) -> _Box | None:
+    """Two boxes as one where they stand on one line with little white between, or nothing.
+
+    Args:
+        last: the one on the left.
+        box: the one on the right.
+        spaced: whether a blank stands between them.
+        written: whether the file has it, and PDFium did not put it there.
+    """
+    level = abs((last.top + last.bottom) - (box.top + box.bottom)) < box.height
+    widest = (1.6 if written else 0.8) * box.height
+    if not level or not -0.5 * box.height <= box.left - last.right < widest:
+        return None
+    wide = box.left - last.right > 0.2 * box.height
+    letters = last.text[-1].isascii() and box.text[0].isascii()
+    space = " " if wide and (spaced or letters) else ""
+    return _Box(
+        last.left,
+        min(last.top, box.top),
+        max(last.right, box.right),
+        max(last.bottom, box.bottom),
+        last.text + space + box.text,
+    )
 
 
 def _page_text(boxes: list[_Box]) -> str:
@@ -79,19 +120,10 @@ def _rows(boxes: list[_Box]) -> list[_Box]:
     """Put pieces of one printed line together where little white is between them."""
     rows: list[_Box] = []
     for box in sorted(boxes, key=lambda b: (round(b.top + b.height / 2), b.left)):
-        if rows:
-            last = rows[-1]
-            level = abs((last.top + last.bottom) - (box.top + box.bottom)) < box.height
-            if level and -1 <= box.left - last.right < 0.8 * box.height:
-                space = " " if last.text[-1].isascii() and box.text[0].isascii() else ""
-                rows[-1] = _Box(
-                    last.left,
-                    min(last.top, box.top),
-                    box.right,
-                    max(last.bottom, box.bottom),
-                    last.text + space + box.text,
-                )
-                continue
+        joined = _beside(rows[-1], box) if rows else None
+        if joined is not None:
+            rows[-1] = joined
+            continue
         rows.append(box)
     return rows
 
