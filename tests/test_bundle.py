@@ -274,6 +274,10 @@ def test_a_bundle_says_what_it_was_made_from(tmp_path: Path) -> None:
     bundle(out / "run", out / "bundle", onnx=False)
     again = json.loads((out / "bundle" / "hanspan.json").read_text())
     assert again["extra"]["made_from"]["training data"] != digest
+    out.joinpath("bundle").rename(tmp_path / "moved")
+    bundle(tmp_path / "moved", tmp_path / "again", onnx=False)
+    moved = json.loads((tmp_path / "again" / "hanspan.json").read_text())
+    assert moved["extra"]["made_from"] == again["extra"]["made_from"]
 
 
 def test_agreement_is_f1() -> None:

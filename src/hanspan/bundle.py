@@ -106,7 +106,7 @@ def bundle(
         stock_labels(made, meta)
         if small:
             _halve(made)
-        origin = made_from(run)
+        origin = {**meta.extra.get("made_from", {}), **made_from(run)}  # of a bundle, its own
         meta = replace(meta, extra={**meta.extra, "made_from": origin})
         meta.write(made)
         measured = _report(run, report)

@@ -252,8 +252,15 @@ def _files(facts: Mapping[str, Any]) -> str:
     ]
     if facts["folders"] == "two" and facts.get("stock", True):
         rows.append(["`topic/`", "the topic model, as a stock folder of its own"])
-    words = {"onnx/model.onnx": "both heads in one graph, fp32"}
-    rows += [[f"`{name}`", words.get(name, "the same, int8")] for name in facts.get("onnx", ())]
+    graphs = facts.get("onnx", ())
+    for name in graphs:
+        kind = "int8" if "int8" in name else "fp32"
+        rows.append(
+            [
+                f"`{name}`",
+                f"{'both heads in one graph' if name == graphs[0] else 'the same'}, {kind}",
+            ]
+        )
     if facts.get("report"):
         rows.append(["`report.json`", "the figures above"])
     made = f"Made with hanspan {facts['version']}."
