@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanspan.decode import decode, log_softmax, softmax, spans_to_tags, tags_to_spans
+from hanspan.decode import decode, log_softmax, marginals, softmax, spans_to_tags, tags_to_spans
 
 settings.register_profile("model-wing", deadline=None, max_examples=60)
 settings.load_profile("model-wing")
@@ -50,6 +50,22 @@ def test_equals_slow_reference(shape: tuple[int, int], seed: int, temperature: f
         part = slice(span.start, span.end)
         mass = sum(np.exp(v) for p, v in sums.items() if p[part] == want[part])
         assert span.score == pytest.approx(mass / total, rel=1e-6)
+
+
+@given(st.sampled_from(sorted(PATHS)), st.integers(0, 2**32))
+def test_marginals_are_sums_over_all_valid_paths(shape: tuple[int, int], seed: int) -> None:
+    length, labels = shape
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 3, (length, 1 + 4 * labels))
+    logp = log_softmax(logits)
+    wanted = np.zeros_like(logp)
+    for path in PATHS[shape]:
+        wanted[np.arange(length), path] += np.exp(sum(logp[t, tag] for t, tag in enumerate(path)))
+    company = rng.normal(0, 3, (7, 1 + 4 * labels))
+    found = marginals([company, logits, logits[:0]])
+    assert found[1] == pytest.approx(wanted / wanted.sum(-1, keepdims=True), rel=1e-6)
+    assert found[2].shape == (0, 1 + 4 * labels)
+    assert found[0].sum(-1) == pytest.approx(np.ones(7))
 
 
 @given(st.lists(st.integers(0, 9), max_size=8), st.integers(0, 2**32))

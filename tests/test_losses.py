@@ -6,7 +6,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hanspan.losses import missed_mentions, soft_cross_entropy, tag_loss, weighted_mean  # noqa: E402
+from hanspan.losses import (  # noqa: E402
+    broken_pairs,
+    missed_mentions,
+    soft_cross_entropy,
+    tag_loss,
+    weighted_mean,
+)
 
 
 def test_soft_cross_entropy_by_hand() -> None:
@@ -85,3 +91,56 @@ def test_gradients_stay_finite_for_extreme_logits() -> None:
     assert torch.isfinite(loss)
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
+
+
+def test_broken_pairs_sums_over_all_pairs_that_may_stand() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 5, 9)
+    weights = torch.tensor([[1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 1.0, 1.0]])
+
+    def stands(a: int, b: int) -> bool:
+        """O B I E S B I E S, one pair by the words of the rule."""
+        inside = a > 0 and (a - 1) % 4 in (0, 1)
+        goes_on = b > 0 and (b - 1) % 4 in (1, 2)
+        same = a > 0 and b > 0 and (a - 1) // 4 == (b - 1) // 4
+        return (inside and goes_on and same) or (not inside and not goes_on)
+
+    probs = logits.softmax(-1)
+    costs = []
+    for row in range(2):
+        for at in range(4):
+            if weights[row, at] and weights[row, at + 1]:
+                fits = sum(
+                    float(probs[row, at, a] * probs[row, at + 1, b])
+                    for a in range(9)
+                    for b in range(9)
+                    if stands(a, b)
+                )
+                costs.append(-math.log(fits))
+    assert float(broken_pairs(logits, weights)) == pytest.approx(sum(costs) / len(costs), rel=1e-4)
+    whole = torch.full((1, 3, 9), -30.0)
+    whole[0, 0, 1] = whole[0, 1, 2] = whole[0, 2, 3] = 30.0  # B I E
+    assert float(broken_pairs(whole, torch.ones(1, 3))) == pytest.approx(0.0, abs=1e-5)
+    assert float(broken_pairs(whole[:, [0, 2, 1]], torch.ones(1, 3))) > 5
+    assert float(broken_pairs(whole[:, :1], torch.ones(1, 1))) == 0.0
+
+
+def test_where_pairs_fit_the_best_tags_spell_whole_spans() -> None:
+    from hanspan.decode import decode, spans_to_tags
+
+    torch.manual_seed(1)
+    logits = torch.randn(1, 40, 9).requires_grad_()
+    step = torch.optim.Adam([logits], lr=0.1)
+
+    def broken() -> int:
+        values = logits.detach()[0].numpy()
+        spans = decode([values], scores=False)[0]
+        path = spans_to_tags(40, [(s.start, s.end, s.label) for s in spans])
+        return int((values.argmax(-1) != path).sum())
+
+    assert broken() > 10
+    for _ in range(400):
+        step.zero_grad()
+        broken_pairs(logits, torch.ones(1, 40)).backward()
+        step.step()
+    assert broken() <= 1  # a pair of equal weights may stay

@@ -6,7 +6,7 @@ import pytest
 from hanspan.agreement import agreement, fit_temperature
 from hanspan.decode import spans_to_tags
 from hanspan.rows import IGNORED, Row
-from hanspan.selftrain import mean_probs, sharpen, teacher_rows
+from hanspan.selftrain import mean_probs, own_rows, sharpen, teacher_rows
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN
 
 TAGS = 9
@@ -92,3 +92,21 @@ def test_temperature_mends_a_model_that_is_too_sure() -> None:
     assert fit_temperature(2 * true, targets) == pytest.approx(2.0, rel=0.15)
     assert fit_temperature(true, targets) == pytest.approx(1.0, rel=0.15)
     assert fit_temperature(true[:10], targets[:10]) == 1.0
+
+
+def test_own_answers_spell_whole_spans_and_go_through_what_the_rules_say() -> None:
+    unsure = probs([(0, 1, 1), (2, 4, 1), (5, 8, 0)], 0.5)  # against the rules at 0:2 and at 2
+    unsure[6] = 0.0
+    unsure[6, 0], unsure[6, 2] = 0.6, 0.4  # by itself the middle of 5:8 would be O
+    (out,) = own_rows([row()], [np.log(np.maximum(unsure, 1e-9))], np.array([[0.0, 2.0]]), 2.0)
+    assert out.mentions == ((0, 2, 0), (5, 8, 0))
+    assert out.state.tolist() == [POSITIVE] * 2 + [NEGATIVE] * 3 + [POSITIVE] * 3 + [NEGATIVE] * 2
+    dense = np.zeros((10, TAGS))
+    dense[out.where, out.tag] = out.prob
+    assert (dense.argmax(-1) == spans_to_tags(10, out.mentions)).all()
+    assert dense.sum(-1) == pytest.approx(np.ones(10))
+    assert dense[[0, 1, 2], [1, 3, 0]] == pytest.approx(np.ones(3))  # the rules' own words
+    assert 0.5 < dense[6, 2] < 1.0
+    assert out.topic[1] == pytest.approx(1 / (1 + np.exp(-2)))
+    (spoken,) = own_rows([row([1.0, 0.0])], [np.log(unsure + 1e-9)], np.array([[0.0, 2.0]]), 2.0)
+    assert spoken.topic.tolist() == [1.0, 0.0]

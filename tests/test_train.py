@@ -195,6 +195,21 @@ def test_seeds_and_rounds_go_on_where_a_kill_left_them(tmp_path: Path) -> None:
     assert whole.held_out == 6
 
 
+def test_settling_is_a_last_stage_over_so_many_tokens(tmp_path: Path) -> None:
+    source = write_weak(tmp_path, 20)
+    settings = TrainSettings(**FAST, epochs=1, settle=300)
+    summary = train(source, tmp_path / "run", settings)
+    log = (tmp_path / "run" / "settle.log.csv").read_text().splitlines()
+    assert 1 < len(log) <= 1 + 300 // 128
+    plain = train(source, tmp_path / "plain", settings.model_copy(update={"settle": 0}))
+    assert summary.steps > plain.steps
+    assert not (tmp_path / "plain" / "settle.log.csv").exists()
+    before, after = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("plain", "run")
+    )
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
 def test_checkpoints_of_other_labels_are_refused_and_of_other_settings_dropped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,7 +22,7 @@ from hanspan.batches import Collator, RowDataset, label_rates
 from hanspan.encode import TextEncoder
 from hanspan.errors import HanspanError
 from hanspan.joint import JointModel
-from hanspan.losses import soft_cross_entropy, tag_loss, weighted_mean
+from hanspan.losses import broken_pairs, soft_cross_entropy, tag_loss, weighted_mean
 from hanspan.rows import Row, TokenBudget
 from hanspan.shapes import compiled_encoder, fixed_lengths
 from hanspan.train_settings import TrainSettings
@@ -78,6 +78,7 @@ class StudentTrainer(Trainer):
         settings: TrainSettings,
         rates: Any,
         mask_from: int,
+        pair_weight: float,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -87,6 +88,7 @@ class StudentTrainer(Trainer):
             rates,
             mask_from,
         )
+        self.pair_weight = pair_weight
         self.parts: dict[str, list[torch.Tensor]] = {
             "tag_loss": [],
             "topic_loss": [],
@@ -110,7 +112,7 @@ class StudentTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Tag loss plus weighted topic loss.
+        """Tag loss, with that of pairs where it counts, plus weighted topic loss.
 
         Raises:
             HanspanError: naming the step at which the loss stopped being a number.
@@ -127,6 +129,9 @@ class StudentTrainer(Trainer):
             threshold=settings.mask_threshold if masking else None,
             allowance=torch.ceil(self.rates * tokens * settings.mask_guard),
         )
+        if self.pair_weight:
+            pairs = broken_pairs(tags, (inputs["tag_weights"] > 0).float())
+            loss = loss + self.pair_weight * pairs
         topic_loss = loss.new_zeros(())
         if topics.shape[-1]:
             target = inputs["topic_targets"]
@@ -231,6 +236,7 @@ def fit(
     epochs: int,
     lr: float,
     head_factor: float = 1.0,
+    pair_weight: float = 0.0,
     resume: bool = True,
     progress: Progress | None = None,
     what: str = "train",
@@ -247,6 +253,7 @@ def fit(
         epochs: passes over the rows.
         lr: peak learning rate of the encoder.
         head_factor: the heads' learning rate is so many times that.
+        pair_weight: of :func:`hanspan.losses.broken_pairs`.
         resume: go on from the last checkpoint in ``folder`` if there is one.
         progress: called as (step, steps, text).
         what: first word of that text.
@@ -312,6 +319,7 @@ def fit(
         settings=settings,
         rates=label_rates(rows, model.n_tags),
         mask_from=math.ceil(steps * settings.mask_after),
+        pair_weight=pair_weight,
     )
     trainer.remove_callback(PrinterCallback)
     last = get_last_checkpoint(str(folder)) if resume else None

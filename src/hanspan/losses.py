@@ -86,3 +86,25 @@ def tag_loss(
         weights = weights.masked_fill(drop, 0.0)
         dropped = drop.sum()
     return weighted_mean(soft_cross_entropy(logits, targets), weights), dropped
+
+
+def broken_pairs(logits: Tensor, weights: Tensor) -> Tensor:
+    """How little neighbouring tags fit: ``-log`` of the probability that a pair may stand.
+
+    After ``O``, E or S come ``O``, B or S; after B or I of a type, I or E of that type. Where
+    this is near 0, each token's best tag alone spells whole spans, as the best path does.
+
+    Args:
+        logits: (B, L, 1 + 4 * labels).
+        weights: (B, L), 0 where a token does not count; a pair counts where both tokens do.
+
+    Returns:
+        The mean over the pairs that count; 0 where there is none.
+    """
+    probs = logits.float().softmax(-1)
+    outside = probs[..., 0]
+    begin, inside, end, single = probs[..., 1:].unflatten(-1, (-1, 4)).unbind(-1)
+    closed, opening = outside + (end + single).sum(-1), outside + (begin + single).sum(-1)
+    going_on = ((begin + inside)[:, :-1] * (inside + end)[:, 1:]).sum(-1)
+    fits = closed[:, :-1] * opening[:, 1:] + going_on
+    return weighted_mean(-fits.clamp(min=1e-6).log(), weights[:, :-1] * weights[:, 1:])

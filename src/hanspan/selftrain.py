@@ -13,11 +13,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hanspan.decode import decode, softmax
+from hanspan.decode import decode, marginals, softmax
 from hanspan.rows import IGNORED, Row
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN
 
 _FLOOR = 0.01
+_ANCHOR = 50.0
+"""Added to the logit of what a rule says, so that paths go through it."""
 
 
 def sharpen(probs: NDArray[np.floating], power: float) -> NDArray[np.float64]:
@@ -96,6 +98,54 @@ def teacher_rows(
                 prob=np.concatenate([row.prob, soft[where, tag].astype(np.float32)])[order],
                 topic=topic,
                 mentions=tuple(sorted(mentions)),
+            )
+        )
+    return out
+
+
+def own_rows(
+    rows: Sequence[Row],
+    logits: Sequence[NDArray[np.floating]],
+    topics: NDArray[np.floating],
+    power: float,
+) -> list[Row]:
+    """Rows whose every token has the student's own answer, taken over valid paths alone.
+
+    Of such answers the likeliest tag of each token alone spells whole spans, so a student of
+    these rows learns to decide the tokens of an uncertain span alike. Uncertain spans are what
+    it is about; in :func:`teacher_rows` they do not count.
+
+    Args:
+        rows: with the rules' labels; paths go through these.
+        logits: the student's own tag logits (tokens, tags) of each row.
+        topics: its topic logits (rows, topics).
+        power: see :func:`sharpen`.
+    """
+    steered = []
+    for row, values in zip(rows, logits, strict=True):
+        said = np.zeros(values.shape, np.float32)
+        said[row.where, row.tag] = row.prob
+        said[~said.any(-1) & (row.state == NEGATIVE), 0] = 1.0
+        steered.append(values + _ANCHOR * ((said > 0) & (said >= said.max(-1, keepdims=True))))
+    paths = decode(steered, scores=False)
+    out = []
+    for number, (row, probs) in enumerate(zip(rows, marginals(steered), strict=True)):
+        soft = sharpen(probs, power)
+        soft[soft < _FLOOR] = 0
+        soft /= np.maximum(soft.sum(-1, keepdims=True), 1e-12)
+        where, tag = np.nonzero(soft)
+        topic = row.topic
+        if len(topic) and not topic.any():
+            topic = softmax(topics[number]).astype(np.float32)
+        out.append(
+            replace(
+                row,
+                state=np.where(soft.argmax(-1) > 0, POSITIVE, NEGATIVE).astype(np.uint8),
+                where=where,
+                tag=tag,
+                prob=soft[where, tag].astype(np.float32),
+                topic=topic,
+                mentions=tuple((span.start, span.end, span.label) for span in paths[number]),
             )
         )
     return out

@@ -28,7 +28,7 @@ from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
 from hanspan.rows import Row, build_rows, prior_correction
 from hanspan.run_files import open_work, write_run
-from hanspan.selftrain import mean_probs, teacher_rows
+from hanspan.selftrain import mean_probs, own_rows, teacher_rows
 from hanspan.soft import SoftLabels
 from hanspan.train_data import TrainData, load_pool, load_train_data
 from hanspan.train_settings import TrainSettings
@@ -36,6 +36,7 @@ from hanspan.train_settings import TrainSettings
 Progress = Callable[[int, int | None, str], None]
 
 _TOKENS_WANTED = 1_000_000
+_SETTLE_BATCH = 1024
 _CORRECTED = "prior-corrected"
 """A file beside the weights of a stage whose ``O`` was raised, for a run that goes on."""
 
@@ -147,6 +148,8 @@ class _Run:
             share = max(1, round(epochs * settings.round_epochs))
             self._stage(name, student, taught, held, encoder, share, 0.5, 100 + number)
             models = [student]
+        if settings.settle:
+            self._settle(student, [*rows, *pool], held, encoder)
         return self._finish(student, tokenizer, encoder, held, epochs)
 
     def _encoder_name(self) -> str:
@@ -225,8 +228,12 @@ class _Run:
             self.prior_corrected |= (folder / _CORRECTED).is_file()
             return
         settings = self.settings.model_copy(update={"seed": self.settings.seed + offset})
-        if name.startswith("round"):  # the teacher has answered for the unknown
+        if not name.startswith("student"):  # the teacher has answered for the unknown
             settings = settings.model_copy(update={"mask_missed": False})
+        if name == "settle":  # uncertain tokens count as much as others; small steps, many
+            few = min(settings.batch_tokens, _SETTLE_BATCH)
+            settings = settings.model_copy(update={"confidence_weight": False, "batch_tokens": few})
+        pair_weight = settings.pair_weight if name == "settle" else 0.0
         best = folder / "best.safetensors"
 
         def look(epoch: int) -> None:
@@ -237,7 +244,7 @@ class _Run:
                 save_file(_state(model), best)
                 (folder / "best.json").write_text(json.dumps({"epoch": epoch, "score": score}))
 
-        choose = bool(settings.select == "agreement" and held)
+        choose = bool(settings.select == "agreement" and held and name != "settle")
         fitted = fit(
             model,
             rows,
@@ -247,6 +254,7 @@ class _Run:
             epochs=epochs,
             lr=self._lr(model) * rate,
             head_factor=1.0 if self.random else settings.head_lr_factor,
+            pair_weight=pair_weight,
             resume=self.resume,
             progress=self.progress,
             what=name,
@@ -314,6 +322,21 @@ class _Run:
             power=settings.sharpen,
             topic_confidence=settings.topic_confidence,
         )
+
+    def _settle(
+        self, model: JointModel, rows: list[Row], held: list[Row], encoder: TextEncoder
+    ) -> None:
+        """Train once over ``settings.settle`` tokens with the student's own whole spans."""
+        chosen, tokens = [], 0
+        for index in np.random.default_rng(self.settings.seed).permutation(len(rows)):
+            chosen.append(rows[index])
+            tokens += len(rows[index])
+            if tokens >= self.settings.settle:
+                break
+        if not (self.work / "settle" / "done.safetensors").is_file():
+            tags, topics = self._answers(model, chosen, encoder)
+            chosen = own_rows(chosen, tags, topics, self.settings.sharpen)
+        self._stage("settle", model, chosen, held, encoder, 1, 0.3, 200)
 
     def _finish(
         self, model: JointModel, tokenizer: Any, encoder: TextEncoder, held: list[Row], epochs: int

@@ -60,6 +60,12 @@ class TrainSettings(BaseModel):
     """A teacher's ``O`` counts in a round from this probability on."""
     sharpen: float = Field(default=2.0, ge=1)
     """Teacher probabilities are raised to this power and normalised again."""
+    settle: int = Field(default=0, ge=0)
+    """Tokens of a last short training on the student's own answers, taken over whole spans alone
+    and uncertain ones included. Afterwards each token's best tag alone spells more nearly the
+    same spans, for readers without our decode, such as the stock pipeline. 0 leaves it out."""
+    pair_weight: float = Field(default=5.0, ge=0)
+    """Weight, in that training, of the loss that wants neighbouring tags to fit."""
     topic_confidence: float = Field(default=0.7, ge=0, le=1)
     """A teacher's topic counts in a round from this probability on."""
     targets: Literal["winner", "soft"] = "winner"
