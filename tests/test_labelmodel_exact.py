@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanspan.labelmodel.chain import TINY, Chain, dense, forward_backward, viterbi
+from hanspan.labelmodel.chain import TINY, Chain, dense, expected, forward_backward, viterbi
 from hanspan.labelmodel.dawid_skene import rate_of
 from hanspan.labelmodel.lattice import Lattice
 
@@ -106,6 +106,58 @@ def test_forward_backward_and_viterbi_equal_enumeration(
                 assert found == pytest.approx(expected, abs=1e-8)
         assert best[row] == pytest.approx(max(scores.values()), abs=1e-8)
         assert scores[tuple(path[row, :length].tolist())] == pytest.approx(best[row], abs=1e-8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    st.integers(1, 2),
+    st.integers(0, 1000),
+    st.sampled_from([2.0, 30.0, 900.0]),  # the last makes probabilities vanish
+)
+def test_expected_states_and_transitions_equal_enumeration(
+    sizes: list[int], k: int, seed: int, spread: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    lengths = np.array(sizes, np.int64)
+    states = 1 + 4 * k
+    emit = rng.normal(0, spread, (len(sizes), max(sizes), states))
+    shut = rng.random(emit.shape) < 0.2
+    shut[:, :, 0] = False
+    emit[shut] = TINY
+    chain = _chain(rng, len(sizes), k)
+    move = dense(chain)
+    found = expected(emit, lengths, chain)
+    opens = [0, *range(1, 1 + k), *range(1 + 3 * k, 1 + 4 * k)]
+    for row, length in enumerate(sizes):
+        paths, scores = [], []
+        for path in itertools.product(range(states), repeat=length):
+            whole = (0, *path, 0)
+            score = sum(move[row, a, b] for a, b in itertools.pairwise(whole))
+            score += sum(emit[row, t, state] for t, state in enumerate(path))
+            paths.append(whole)
+            scores.append(score)
+        top = max(scores)
+        weights = np.exp(np.array(scores) - top)
+        assert found.total[row] == pytest.approx(top + np.log(weights.sum()), abs=1e-6)
+        weights /= weights.sum()
+        gamma = np.zeros((length, states))
+        opening = np.zeros((2, 1 + 2 * k))
+        steps = np.zeros((2, 2, k))  # going and leaving, from B and from I
+        for whole, weight in zip(paths, weights, strict=True):
+            for t, state in enumerate(whole[1:-1]):
+                gamma[t, state] += weight
+            for a, b in itertools.pairwise(whole):
+                if b in opens and (a == 0 or a > 2 * k):
+                    opening[int(a > 0), opens.index(b)] += weight
+                elif weight > 0:
+                    from_i, to_e = int(a > k), int(b > 2 * k)
+                    steps[to_e, from_i, (a - 1) % k] += weight
+        assert found.gamma[row, :length] == pytest.approx(gamma, abs=1e-6)
+        assert not found.gamma[row, length:].any()
+        assert found.opening[row] == pytest.approx(opening, abs=1e-6)
+        assert found.going[row] == pytest.approx(steps[0], abs=1e-6)
+        assert found.leaving[row] == pytest.approx(steps[1], abs=1e-6)
 
 
 def test_a_place_of_its_own_is_a_logistic() -> None:

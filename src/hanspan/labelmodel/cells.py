@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,12 @@ class Cells:
         """Number among all types' states of each state of each pattern, (P, 1 + 4K)."""
         parts = [1 + part * types + self.slots for part in range(4)]
         return np.concatenate([np.zeros((len(self.rows), 1), np.int64), *parts], 1)
+
+    @cached_property
+    def spots(self) -> Ints:
+        """Place in a flat table (P * L, 1 + 4K) of each entry and state."""
+        states = self.allowed.shape[2]
+        return (self.cell[:, None] * states + np.arange(states)).ravel()
 
 
 def state_of(tag: int, types: int) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanspan.labelmodel.cells import Cells, state_of, tabulate
-from hanspan.labelmodel.chain import TINY, Chain, forward_backward
+from hanspan.labelmodel.chain import TINY, Chain, Expected, expected, forward_backward
 from hanspan.labelmodel.items import STRENGTHS, Events, Items, build_items, shares
 from hanspan.labelmodel.pick import pick
 from hanspan.labelmodel.resolution import Resolution, tag_of
@@ -123,13 +123,11 @@ class HMM:
         """Log emission (P, L, 1 + 4K); states that are not allowed get :data:`TINY`."""
         rows, width, states = cells.allowed.shape
         index = cells.states(len(self.names.labels))
-        out = np.zeros((rows * width, states))
         owner = index[cells.cell // width]
         terms = self.emit[owner, cells.event[:, None]] * cells.weight[:, None]
-        for state in range(states):
-            out[:, state] = np.bincount(cells.cell, terms[:, state], rows * width)
         size = self.size[index][:, None]
-        out = out.reshape(rows, width, states)
+        flat = np.bincount(cells.spots, terms.ravel(), rows * width * states)
+        out: Floats = flat.astype(np.float64, copy=False).reshape(rows, width, states)
         out += cells.votes.reshape(rows, width, 1) * np.log(size) - size
         return np.where(cells.allowed, out, TINY)
 
@@ -250,51 +248,26 @@ class HMM:
         found = self._zero()
         likelihood = 0.0
         for cells in batches:
-            emit, chain = self._scores(cells), self._chain(cells)
-            alpha, beta, total = forward_backward(emit, cells.lengths, chain)
+            step = expected(self._scores(cells), cells.lengths, self._chain(cells))
             count = times[cells.rows]
-            likelihood += float((total * count).sum())
-            scale = (np.log(count) - total)[:, None, None]
-            gamma = np.exp(np.minimum(alpha + beta + scale, 700.0))
-            gamma[np.arange(gamma.shape[1])[None] >= cells.lengths[:, None]] = 0.0
-            self._collect(cells, gamma, found)
-            self._moves(cells, chain, alpha, emit + beta + scale, gamma, found)
+            likelihood += float((step.total * count).sum())
+            self._collect(cells, step.gamma * count[:, None, None], found)
+            self._moves(cells, step, count, found)
         return found, likelihood
 
-    def _moves(
-        self, cells: Cells, chain: Chain, alpha: Floats, ahead: Floats, gamma: Floats, found: Counts
-    ) -> None:
-        """Add expected transitions of a batch; ``ahead`` = emit + beta, scaled by count / sum."""
-        k, types = chain.labels, len(self.names.labels)
-        b, i, e, s = (slice(1 + part * k, 1 + (part + 1) * k) for part in range(4))
-        rows, width, _ = alpha.shape
-        live = (np.arange(1, width)[None] < cells.lengths[:, None])[:, :, None]
-        old, new = alpha[:, :-1], ahead[:, 1:]
-        opens = np.concatenate([new[:, :, :1], new[:, :, b], new[:, :, s]], 2)
-        ends = np.exp(np.maximum(old[:, :, 1 + 2 * k :], TINY))
-        with np.errstate(divide="ignore"):
-            ended = np.log(ends.sum(2, keepdims=True))
-        column = np.concatenate(
-            [np.zeros((rows, 1), np.int64), 1 + cells.slots, 1 + types + cells.slots], 1
-        ).ravel()
-        first = np.concatenate([gamma[:, 0, :1], gamma[:, 0, b], gamma[:, 0, s]], 1)
-        final = gamma[np.arange(rows), cells.lengths - 1]
-        for source, score, extra in ((0, old[:, :, :1], first), (1, ended, 0.0)):
-            flow = np.exp(np.minimum(score + chain.opening[:, None, source] + opens, 700.0)) * live
-            found.opening[source] += np.bincount(
-                column, (flow.sum(1) + extra).ravel(), found.opening.shape[1]
-            )
-        found.opening[0, 0] += final[:, 0].sum()
-        found.opening[1, 0] += final[:, 1 + 2 * k :].sum()
-        slots = cells.slots.ravel()
-        for source, part in ((0, b), (1, i)):
-            for move, target, out in (
-                (chain.going, i, found.going),
-                (chain.leaving, e, found.leaving),
-            ):
-                flow = old[:, :, part] + move[:, None, source] + new[:, :, target]
-                flow = np.exp(np.minimum(flow, 700.0)) * live
-                out[source] += np.bincount(slots, flow.sum(1).ravel(), types)
+    def _moves(self, cells: Cells, step: Expected, count: Floats, found: Counts) -> None:
+        """Add expected transitions of a batch."""
+        types, slots = len(self.names.labels), cells.slots
+        first = np.zeros((len(slots), 1), np.int64)
+        columns = np.concatenate([first, 1 + slots, 1 + types + slots], 1).ravel()
+        for target, source, column in (
+            (found.opening, step.opening, columns),
+            (found.going, step.going, slots.ravel()),
+            (found.leaving, step.leaving, slots.ravel()),
+        ):
+            for part in range(2):
+                mass = (source[:, part] * count[:, None]).ravel()
+                target[part] += np.bincount(column, mass, target.shape[1])
 
     def spans(self, patterns: Sequence[Pattern], items: Items) -> Floats:
         """Probability that each place is exactly an entity of each type, (I, T)."""
