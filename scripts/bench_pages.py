@@ -1,10 +1,11 @@
-"""HANSPAN_DATA=../shared/data python scripts/bench_pages.py [--quick] [--json FILE]
+"""HANSPAN_DATA=../shared/data python scripts/bench_pages.py [--quick] [--json FILE] [--encoder N]
 
 How well ``hanspan.pages`` takes pages apart: generated pages from unlabelled articles that no
 weight or statistic was fitted on, the real page, clean single articles, bad slips, time.
 Beside it two baselines: paragraphs as they are, and greedy joining of neighbours. What it is worth
 downstream: F1 of rules and student, on the real page against gold, on generated pages against what
-the same finder says of the true articles.
+the same finder says of the true articles. ``--encoder N`` compares instead, on N pages, with and
+without the embedded encoder's masked probability.
 """
 
 from __future__ import annotations
@@ -156,15 +157,47 @@ def _progress(done: str) -> None:
     print(f"{time.process_time():6.0f} CPU s: {done}", file=sys.stderr, flush=True)
 
 
+def with_encoder(data: Path, count: int) -> None:
+    """Print what the encoder's evidence for a join is worth, and what it costs."""
+    from hanspan.masked import MaskedGains
+
+    gains = MaskedGains()
+
+    def asked(blocks: Sequence[Block]) -> Layout:
+        return lay_out(blocks, gains=gains)
+
+    made = list(page_stock.made_pages(data, 0, count, SEED))
+    size = sum(len(page.text.encode()) for page in made) / 1e6
+    print(f"{count} generated pages, {size:.2f} MB")
+    for name, how in {"plain": lay_out, "encoder": asked}.items():
+        score, begin = generator.Score(), time.process_time()
+        for page in made:
+            found = take_apart(page.text, how)
+            score.add(page, parts(found), named(found))
+        spent = time.process_time() - begin
+        print(
+            f"{name:8} characters {score.right / score.characters:.4f}  "
+            f"cuts {score.rejoined / score.cuts:.4f} of {score.cuts}  "
+            f"false joins {score.false / max(1, score.joins):.4f}  CPU s a MB {spent / size:.1f}",
+            flush=True,
+        )
+    real = real_page(data, asked)
+    print(f"real page with the encoder: {real}")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--encoder", type=int, metavar="N", help="only this comparison, on N pages")
     args = parser.parse_args()
     if "HANSPAN_DATA" not in os.environ:
         sys.exit(__doc__)
     data = Path(os.environ["HANSPAN_DATA"])
+    if args.encoder:
+        with_encoder(data, args.encoder)
+        return
     count = 40 if args.quick else 400
     ways: dict[str, LayOut] = {"as they are": as_they_are, "greedy": greedy, "hanspan": lay_out}
     rows: list[tuple[str, list[float], str]] = []

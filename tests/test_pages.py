@@ -339,6 +339,35 @@ def test_the_stage_writes_documents_and_what_was_dropped(tmp_path: Path):
     assert "http" not in shown
 
 
+def test_whoever_is_asked_about_ends_can_tip_a_join():
+    cut = OIL[2].index("大田")
+    lines = [*OIL[:2], OIL[2][:cut], *BOOKS, OIL[2][cut:], *OIL[3:]]
+    text = "\n\n".join(lines) + "\n"
+    asked: list[tuple[str, str]] = []
+
+    def against(pairs):
+        asked.extend(pairs)
+        return [-9.0] * len(pairs)
+
+    assert len(read_page(text, lambda pairs: [9.0] * len(pairs)).layout.joins) == 1
+    assert read_page(text, against).layout.joins == ()
+    assert (OIL[2][:cut][-40:], OIL[2][cut:][:40]) in asked
+
+
+@pytest.mark.slow
+def test_the_embedded_encoder_knows_what_goes_on():
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from hanspan.masked import MaskedGains
+
+    gains = MaskedGains()
+    left, right, other = "青石镇今年种了三万亩油菜，产", "量创下历史新高。", "名职工参加了会议。"
+    true, false = gains([(left, right), (left, other)])
+    assert true > false
+    assert gains([]) == []
+    assert gains([(left, right)]) == pytest.approx([true], abs=1e-3)
+
+
 def test_the_picture_holds_all_pages_and_says_what_it_leaves_out(tmp_path: Path, monkeypatch):
     for name, lines in (("a", OIL), ("b", BOOKS), ("c", OIL)):
         (tmp_path / f"{name}.txt").write_text("\n\n".join(lines) + "\n", encoding="utf-8")

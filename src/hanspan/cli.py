@@ -120,6 +120,11 @@ def run(
     metavar="OUT.html",
     help="Write a picture of the pages (the first 20 at most) as HTML.",
 )
+@click.option(
+    "--encoder",
+    is_flag=True,
+    help="Ask the embedded encoder about cut sentences too: more are joined, ten times as slow.",
+)
 def pages(
     inputs: Sequence[str],
     output: Path,
@@ -127,6 +132,7 @@ def pages(
     seed: int,
     encoding: str | None,
     explain: Path | None,
+    encoder: bool,
 ) -> None:
     """Turn raw pages into documents, one an article.
 
@@ -142,6 +148,11 @@ def pages(
     from hanspan.pages import pages as work
     from hanspan.terminal import progress_bar
 
+    gains = None
+    if encoder:
+        from hanspan.masked import MaskedGains
+
+        gains = MaskedGains()
     with progress_bar("pages") as progress:
         summary = work(
             list(inputs),
@@ -150,6 +161,7 @@ def pages(
             seed=seed,
             encoding=encoding,
             explain=explain,
+            gains=gains,
             progress=progress,
         )
     for _, reason in summary.failed:

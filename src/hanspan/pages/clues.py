@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -13,7 +13,8 @@ from hanspan.pages.words import Bag, Words, words_of
 from hanspan.text import CLOSERS, ENDS
 
 _PAIRS = {"“": "”", "‘": "’", "「": "」", "《": "》", "（": "）", "(": ")", "【": "】"}
-_FAR = 60
+FAR = 60
+"""Blocks below a cut one among which its continuation is sought."""
 _NEVER_FIRST = "，。、；：！？”’）》」】)%％…"
 
 
@@ -51,6 +52,7 @@ class Clue:
         title_follows: log odds that the next block, a possible title, is one; or None.
         alone: a bag of its words.
         doubled: the same, counted twice, as for a title.
+        more: what others add to the log odds that a later block, by its index, continues it.
         memo: features worked out once.
     """
 
@@ -82,6 +84,7 @@ class Clue:
     title_follows: float | None
     alone: Bag
     doubled: Bag
+    more: Mapping[int, float]
     memo: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
 
     @property
@@ -94,6 +97,10 @@ class Clue:
         for bag in (self.alone, self.doubled):
             bag.more.clear()
             bag.fits.clear()
+
+    def odds(self, other: Clue) -> float:
+        """Log odds that a later block goes on where this one stops, against any other middle."""
+        return ends.join_odds(self.tail, other.head) + self.more.get(other.index, 0.0)
 
     def best_after(self, index: int) -> float:
         """Log odds that the best text after block ``index`` continues it; -9 where none does."""
@@ -131,15 +138,17 @@ def _ending(text: str) -> str:
     return "comma" if last in "，、,——" else "open"
 
 
-def _later(block: Block, heads: Sequence[tuple[int, str, float]]) -> tuple[tuple[int, float], ...]:
+def _later(
+    block: Block, heads: Sequence[tuple[int, str, float]], more: Mapping[int, float]
+) -> tuple[tuple[int, float], ...]:
     """Texts after the block that could continue it, each better than all after it."""
     if block.kind not in (kinds.BODY, kinds.TITLE) or _ending(block.text) not in ("open", "comma"):
         return ()
     found: list[tuple[int, float]] = []
     tail, best = block.text[-ends.WINDOW :], -99.0
-    near = [head for head in heads[-_FAR:] if head[0] - block.index <= _FAR]
+    near = [head for head in heads[-FAR:] if head[0] - block.index <= FAR]
     for index, head, start in near:  # from the far end of the page
-        odds = ends.join_odds(tail, head) - start
+        odds = ends.join_odds(tail, head) - start + more.get(index, 0.0)
         if odds > best:
             best = odds
             found.append((index, odds))
@@ -157,8 +166,16 @@ def _habit(blocks: Sequence[Block]) -> tuple[int, int]:
     return anchors, loose
 
 
-def gather(blocks: Sequence[Block]) -> list[Clue]:
-    """The clues of all blocks of a page."""
+def gather(
+    blocks: Sequence[Block], more: Mapping[int, Mapping[int, float]] | None = None
+) -> list[Clue]:
+    """The clues of all blocks of a page.
+
+    Args:
+        blocks: in reading order.
+        more: index of a block -> of a later one -> what others add to the log odds of a join.
+    """
+    more = more or {}
     clues: list[Clue] = []
     anchored, text_after = False, -1
     anchors, loose = _habit(blocks)
@@ -180,6 +197,7 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
             following = blocks[text_after].text
             goes_on = ends.join_odds(text[-ends.WINDOW :], following[: ends.WINDOW])
             goes_on -= ngrams.start_odds(following[:4])
+            goes_on += more.get(block.index, {}).get(text_after, 0.0)
         clues.append(
             Clue(
                 block.index,
@@ -206,10 +224,11 @@ def gather(blocks: Sequence[Block]) -> list[Clue]:
                 anchors,
                 loose,
                 goes_on,
-                _later(block, heads),
+                _later(block, heads, more.get(block.index, {})),
                 follows if after == kinds.TITLE else None,
                 nothing.plus(words),
                 nothing.plus(words, 2),
+                more.get(block.index, {}),
             )
         )
         if block.kind in (kinds.BODY, kinds.TITLE):

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hanspan.pages import blocks as kinds
-from hanspan.pages import ends
 from hanspan.pages.clues import Clue
 from hanspan.pages.threads import JOIN, TEXT, Move, Thread
 
@@ -54,7 +53,7 @@ def features(cut: Clue, clue: Clue, thread: Thread, stood: Standing) -> Features
         thread: the article, its last paragraph being ``cut``.
         stood: how the search saw it.
     """
-    odds = ends.join_odds(cut.tail, clue.head)
+    odds = cut.odds(clue)
     rival = cut.best_after(clue.index)
     found = {
         "glue:bias": 1.0,

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 
 from hanspan.pages import blocks as kinds
-from hanspan.pages import ends
 from hanspan.pages.clues import Clue
 from hanspan.pages.threads import (
     ATTACH,
@@ -150,7 +149,7 @@ def _join_features(clue: Clue, thread: Thread, clues: Sequence[Clue]) -> Feature
         "join:bias": 1.0,
         "join:starts": max(-5.0, min(5.0, clue.start)),
     }
-    odds = ends.join_odds(cut.tail, clue.head)
+    odds = cut.odds(clue)
     rival = cut.best_after(clue.index)
     found["join:better later"] = max(-4.0, min(6.0, rival - (odds - clue.start)))
     fits = max(-8.0, min(8.0, odds))

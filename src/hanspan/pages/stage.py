@@ -23,6 +23,7 @@ from hanspan.data import (
 )
 from hanspan.errors import HanspanError
 from hanspan.pages.blocks import split_blocks
+from hanspan.pages.borders import Gains
 from hanspan.pages.page import Page, assemble, documents
 from hanspan.pages.picture import explain_all
 from hanspan.pages.reading import LINES, ROWS, Source, expand, read_source
@@ -61,16 +62,17 @@ class PagesSummary:
     failed: tuple[tuple[str, str], ...] = ()
 
 
-def read_page(source: str | Source) -> Page:
+def read_page(source: str | Source, gains: Gains | None = None) -> Page:
     """Take a page apart into articles.
 
     Args:
         source: its text, or what :func:`hanspan.pages.reading.read_source` gave.
+        gains: asked how well ends fit, such as :class:`hanspan.masked.MaskedGains`.
     """
     if isinstance(source, str):
         source = Source("", source, "")
     blocks = tuple(split_blocks(source.text, source.skipped))
-    return assemble(source.text, blocks, lay_out(blocks))
+    return assemble(source.text, blocks, lay_out(blocks, gains=gains))
 
 
 def dropped_path(output: Path) -> Path:
@@ -81,8 +83,9 @@ def dropped_path(output: Path) -> Path:
 class _Run:
     """Counts of one run, and the rows of its side files."""
 
-    def __init__(self, show: bool) -> None:
+    def __init__(self, show: bool, gains: Gains | None) -> None:
         self.show = show
+        self.gains = gains
         self.count: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.rows: list[dict[str, Any]] = []
@@ -107,7 +110,7 @@ class _Run:
         self.count["broken"] += source.broken
         number = 0
         for start, sheet in sheets(source):
-            page = read_page(sheet)
+            page = read_page(sheet, self.gains)
             self.count["pages"] += 1
             if self.show:
                 self.keep(name, page)
@@ -206,6 +209,7 @@ def pages(
     seed: int = 0,
     encoding: str | None = None,
     explain: Path | str | None = None,
+    gains: Gains | None = None,
     progress: Progress | None = None,
 ) -> PagesSummary:
     """Turn raw files into documents, one an article.
@@ -222,6 +226,8 @@ def pages(
         seed: of the choice.
         encoding: codec of text files; found out when not given.
         explain: an HTML file to write that shows the pages taken apart, the first 20 at most.
+        gains: asked how well ends fit that could be joined, such as
+            :class:`hanspan.masked.MaskedGains`; the statistics alone when not given.
         progress: called with files done, files in all, and the name of the next.
 
     Raises:
@@ -245,7 +251,7 @@ def pages(
     files = [path for path in expand(named) if path.resolve() not in ours]
     if not files:
         raise HanspanError("no input given; type: hanspan pages IN.txt… OUT.jsonl")
-    run = _Run(explain is not None)
+    run = _Run(explain is not None, gains)
 
     def all_documents() -> Iterator[Document]:
         for done, path in enumerate(files):

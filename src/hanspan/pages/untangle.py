@@ -10,6 +10,7 @@ from hanspan.pages import blocks as kinds
 from hanspan.pages import glue
 from hanspan.pages import page as roles
 from hanspan.pages.blocks import Block
+from hanspan.pages.borders import Gains, evidence
 from hanspan.pages.clues import Clue, gather
 from hanspan.pages.moves import Features, Memo, rated, score, weights
 from hanspan.pages.page import NOBODY, Join, Layout
@@ -172,15 +173,23 @@ def endings(state: State) -> Features:
     return wrong
 
 
-def lay_out(blocks: Sequence[Block], weight: Mapping[str, float] | None = None) -> Layout:
+def lay_out(
+    blocks: Sequence[Block],
+    weight: Mapping[str, float] | None = None,
+    gains: Gains | None = None,
+) -> Layout:
     """Give every block a role and an owner.
 
     Args:
         blocks: of one page, in reading order.
         weight: of the features; those that ship when not given.
+        gains: asked how well the ends fit that could be joined; the statistics alone when not
+            given.
     """
     weight = weights() if weight is None else weight
     clues = gather(blocks)
+    if gains is not None:
+        clues = gather(blocks, evidence(blocks, clues, gains))
     order = [b.index for b in blocks if b.kind in (kinds.BODY, kinds.TITLE)]
     owners, role = [NOBODY] * len(blocks), [roles.FURNITURE] * len(blocks)
     doubts = [0.0] * len(blocks)
