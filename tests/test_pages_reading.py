@@ -150,6 +150,11 @@ def test_standard_input(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", type("In", (), {"buffer": io.BytesIO(data)}))
     pages(["-"], tmp_path / "out.jsonl")
     assert texts(tmp_path / "out.jsonl") == [FIRST]
+    web = f"\ufeff<!doctype html><nav>首页</nav><h1>青石镇油菜丰收</h1><p>{FIRST}</p>"
+    data = web.encode()
+    monkeypatch.setattr(sys, "stdin", type("In", (), {"buffer": io.BytesIO(data)}))
+    pages(["-"], tmp_path / "out.jsonl")
+    assert texts(tmp_path / "out.jsonl") == [FIRST]
 
 
 def test_rows_pass_through_with_their_meta_and_bad_rows_are_set_aside(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def read_source(path: Path, encoding: str | None = None) -> Source:
         HanspanError: for an empty, encrypted, scanned, binary or oversized file.
     """
     if str(path) == "-":
-        return _text("stdin", sys.stdin.buffer.read(), encoding)
+        return _source("stdin", sys.stdin.buffer.read(), encoding)
     try:
         size = path.stat().st_size
         if size > LARGEST:
@@ -67,22 +68,27 @@ def read_source(path: Path, encoding: str | None = None) -> Source:
         data = path.read_bytes()
     except OSError as err:
         raise HanspanError(f"{path}: cannot be read ({err.strerror or err})") from err
+    return _source(path.name, data, encoding)
+
+
+def _source(name: str, data: bytes, encoding: str | None) -> Source:
+    """The text of some bytes, which tell themselves what they are."""
     if data.startswith(b"%PDF"):
         from hanspan.pages.pdf import read_pdf
 
-        return read_pdf(path.name, data)
+        return read_pdf(name, data)
     if data.startswith(b"PK\x03\x04"):
         from hanspan.pages.docx import read_docx
 
-        return read_docx(path.name, data)
-    head = data[:1024].lstrip().lower()
-    if path.suffix.lower() in (".html", ".htm", ".xhtml") or head.startswith(
+        return read_docx(name, data)
+    head = data[:1024].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    if name.lower().endswith((".html", ".htm", ".xhtml")) or head.startswith(
         (b"<!doctype html", b"<html")
     ):
         from hanspan.pages.html import read_html
 
-        return read_html(path.name, data, encoding)
-    return _text(path.name, data, encoding)
+        return read_html(name, data, encoding)
+    return _text(name, data, encoding)
 
 
 def _text(name: str, data: bytes, encoding: str | None) -> Source:
