@@ -22,9 +22,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 LIMIT = 2_000_000
 """Positions times states of one batch."""
-SLOTS, LENGTHS = (2, 5, 16), (5, 12, 32)
-"""Sizes that tables are padded to: each table costs some hundred calls of numpy, whatever is in
-it, and a corpus has about a thousand distinct patterns."""
+SLOTS, LENGTHS = (2, 5, 16), (5, 12, 20, 32, 64, 128, 256, 512)
+"""Patterns up to these sizes are one table before tables are merged."""
+CALLS = 800
+"""Cells that cost as much as the calls of numpy at one position of a table (measured)."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,46 @@ def tabulate(
         labels = {c.label for c in candidates}
         everything = names.entity in labels
         used.append(sorted(range(len(names.labels)) if everything else labels) or [0])
-    keys = [
-        (_rung(len(u), SLOTS), _rung(p.length, LENGTHS))
-        for u, p in zip(used, patterns, strict=True)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, pattern in enumerate(patterns):
+        key = (_rung(pattern.length, LENGTHS), _rung(len(used[i]), SLOTS))
+        groups.setdefault(key, []).append(i)
+    tables = [
+        (max(patterns[i].length for i in rows), max(len(used[i]) for i in rows), rows)
+        for _, rows in sorted(groups.items())
     ]
-    order = sorted(range(len(patterns)), key=lambda i: keys[i])
-    lo = 0
-    while lo < len(order):
-        slots, width = keys[order[lo]]
+    for width, slots, members in _merged(tables):
         most = max(1, LIMIT // (width * (1 + 4 * slots)))
-        hi = lo
-        while hi < len(order) and hi - lo < most and keys[order[hi]] == keys[order[lo]]:
-            hi += 1
-        rows = order[lo:hi]
-        yield _table(rows, patterns, kept, used, names, events, sharing)
-        lo = hi
+        for lo in range(0, len(members), most):
+            rows = members[lo : lo + most]
+            yield _table(rows, patterns, kept, used, names, events, sharing)
+
+
+Plan = tuple[int, int, list[int]]
+"""Width and slots of a table, and its patterns."""
+
+
+def _merged(tables: list[Plan]) -> list[Plan]:
+    """Tables put together while that is cheaper than two of them."""
+
+    def cost(table: Plan) -> int:
+        width, slots, rows = table
+        return width * (CALLS + len(rows) * (1 + 4 * slots))
+
+    def join(one: Plan, other: Plan) -> Plan:
+        return max(one[0], other[0]), max(one[1], other[1]), one[2] + other[2]
+
+    while len(tables) > 1:
+        gain, a, b = max(
+            (cost(one) + cost(other) - cost(join(one, other)), a, b)
+            for a, one in enumerate(tables)
+            for b, other in enumerate(tables[:a])
+        )
+        if gain <= 0:
+            break
+        whole = join(tables[a], tables[b])
+        tables = [table for n, table in enumerate(tables) if n not in (a, b)] + [whole]
+    return tables
 
 
 def _rung(size: int, ladder: tuple[int, ...]) -> int:
