@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import tiny
+from hanspan.cli import main
 from hanspan.errors import HanspanError
 from hanspan.extractor import Extractor
 from hanspan.serve import serve
@@ -116,6 +117,22 @@ def test_a_taken_port_is_named(url: str) -> None:
     port = int(url.split(":")[2].rstrip("/"))
     with pytest.raises(HanspanError, match="cannot listen there"):
         serve(Extractor.from_pretrained(tiny.bundle_folder()), port=port)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [("{folder}", "bundle"), ("{folder}/../bundle", "bundle"), ("a/b", "a/b")]
+)
+def test_the_page_names_the_model_and_not_its_place(
+    given: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    names: list[str] = []
+    monkeypatch.setattr("hanspan.serve.serve", lambda _, name, **__: names.append(name))
+    monkeypatch.setattr(Extractor, "from_pretrained", lambda *_, **__: None)
+    model = given.format(folder=tiny.bundle_folder())
+    done = CliRunner().invoke(main, ["serve", "--model", model], catch_exceptions=False)
+    assert (done.exit_code, names) == (0, [shown])
 
 
 @pytest.mark.browser

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -28,4 +30,6 @@ def serve(model: str | None, backend: str, rule_set: str | None, host: str, port
     extract = Extractor.from_pretrained(model, backend, rules=rules_of(rule_set))
     if host not in LOOPBACK:
         click.echo(f"hanspan: {host} can be reached from the network by anybody", err=True)
-    work(extract, name=model or "embedded", host=host, port=port)
+    folder = Path(model) if model else None  # the page shows a name, not where files lie
+    name = folder.resolve().name if folder is not None and folder.is_dir() else model
+    work(extract, name=name or "embedded", host=host, port=port)
