@@ -162,7 +162,7 @@ def measure(bench: BenchSet, python: str | None) -> dict[str, tuple[float, float
             remark = fitted.about["topic_reason"] if method == "auto" else ""
         else:
             score = f1([[(s.start, s.end, s.label) for s in d.spans] for d in found], bench)
-            remark = fitted.reason if method == "auto" else ""
+            remark = f"{fitted.method}: {fitted.reason}" if method == "auto" else ""
         out[method] = (score, seconds, remark)
     if python:
         for name, result in peers(bench, python).items():

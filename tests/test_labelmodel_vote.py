@@ -201,5 +201,7 @@ def test_explain_shows_votes_and_result(tmp_path: Path) -> None:
     assert "合肥 LOC weight 1.00" in text
     assert "rule:a: part of a longer span" in text
     assert "=> 合肥市委 ORG" in text
+    write_documents(weak, [votes((0, 2, "LOC", "a"), (0, 2, "ORG", "b"), text="合肥说")])
+    assert "lost to another type" in explain(weak, "d")
     with pytest.raises(HanspanError, match="such as d"):
         explain(weak, "e")

@@ -119,7 +119,7 @@ def choose_method(
         method, reason = (
             methods[0],
             (
-                f"dawid-skene: other rules contradict {share:.0%} of the votes, "
+                f"other rules contradict {share:.0%} of the votes, "
                 f"so neither a majority nor hidden rules are to be trusted"
             ),
         )
@@ -133,13 +133,11 @@ def _decide(
 ) -> tuple[str, str]:
     base = methods[0]
     if evidence < ENOUGH:
-        return base, (
-            f"{base}: only {evidence} hidden votes test the models, {ENOUGH} are needed to tell"
-        )
+        return base, (f"only {evidence} hidden votes test the models, {ENOUGH} are needed to tell")
     gains = {m: gain(trials[m], trials[base]) for m in methods[1:]}
     told = ", ".join(f"{m} {g:+.1%} ({z:+.1f} standard errors)" for m, (g, z) in gains.items())
     sure = {m: g for m, (g, z) in gains.items() if g >= MARGIN and z >= SIGMAS}
     if not sure:
-        return base, f"{base}: hidden rules do not clearly prefer another: {told}"
+        return base, f"hidden rules do not clearly prefer another: {told}"
     best = max(sure, key=lambda m: sure[m])
-    return best, f"{best}: hidden rules agree more often than with the vote: {told}"
+    return best, f"hidden rules agree more often than with the vote: {told}"

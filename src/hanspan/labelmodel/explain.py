@@ -104,10 +104,12 @@ def _piece(
             fate = "stands"
         elif label == names.entity and any((start, end) == key[:2] for key in chosen):
             fate = "agrees"
-        elif any(c.start <= start and end <= c.end and c.label != label for c in answer.chosen):
-            fate = "part of a longer span"
         elif label >= names.entity:
             fate = "evidence"
+        elif any((start, end) == (c.start, c.end) for c in answer.chosen):
+            fate = "lost to another type"
+        elif any(c.start <= start and end <= c.end and c.label != label for c in answer.chosen):
+            fate = "part of a longer span"
         else:
             fate = "lost"
         known = trust.get(names.rules[rule], {}).get("reliability")
