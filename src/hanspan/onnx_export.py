@@ -88,7 +88,7 @@ def weights_of(path: Path) -> dict[str, NDArray[np.floating]]:
     Raises:
         HanspanError: if the package onnx is missing.
     """
-    _need_onnx()
+    _need_onnx("read the weights of a graph")
     import onnx
     from onnx import numpy_helper
 
@@ -220,11 +220,11 @@ def quantise(source: Path, target: Path, operators: list[str] | None = None) -> 
         quiet.setLevel(level)
 
 
-def _need_onnx() -> None:
+def _need_onnx(what: str = "write ONNX graphs") -> None:
     try:
         import onnx  # noqa: F401
     except ImportError:
         raise HanspanError(
-            "found no package onnx, which is needed to write ONNX graphs; type: "
-            "pip install 'hanspan[onnx]', or bundle without them: bundle.onnx=false"
+            f"found no package onnx, which is needed to {what}; type: pip install 'hanspan[onnx]'"
+            + (", or bundle without them: bundle.onnx=false" if what.startswith("write") else "")
         ) from None
