@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hanspan.labelmodel.items import Events, admitted, strength_of
 from hanspan.labelmodel.resolution import tag_of
-from hanspan.labelmodel.span_vote import Candidate
+from hanspan.labelmodel.span_vote import Candidate, candidates
 from hanspan.labelmodel.votes import Names, Pattern
 
 Floats = NDArray[np.float64]
@@ -69,7 +69,11 @@ def state_of(tag: int, types: int) -> int:
 
 
 def tabulate(
-    patterns: Sequence[Pattern], names: Names, events: Events, sharing: float
+    patterns: Sequence[Pattern],
+    names: Names,
+    events: Events,
+    sharing: float,
+    everything: Sequence[Sequence[Candidate]] | None = None,
 ) -> Iterator[Cells]:
     """Batches of patterns.
 
@@ -78,13 +82,15 @@ def tabulate(
         names: labels, rules, groups.
         events: (rule, tag, strength) of a vote at a character; new ones are added.
         sharing: each of a vote's n characters weighs ``n ** -sharing``.
+        everything: candidates of each pattern, where the caller has them.
     """
-    kept = [admitted(pattern, names) for pattern in patterns]
+    everything = everything or [candidates(pattern, names) for pattern in patterns]
+    kept = [admitted(p, names, mine) for p, mine in zip(patterns, everything, strict=True)]
     used: list[list[int]] = []
-    for candidates in kept:
-        labels = {c.label for c in candidates}
-        everything = names.entity in labels
-        used.append(sorted(range(len(names.labels)) if everything else labels) or [0])
+    for mine in kept:
+        labels = {c.label for c in mine}
+        every_type = names.entity in labels
+        used.append(sorted(range(len(names.labels)) if every_type else labels) or [0])
     groups: dict[tuple[int, int], list[int]] = {}
     for i, pattern in enumerate(patterns):
         key = (_rung(pattern.length, LENGTHS), _rung(len(used[i]), SLOTS))

@@ -24,7 +24,7 @@ from hanspan.labelmodel.chain import TINY, Chain, Expected, expected, forward_ba
 from hanspan.labelmodel.items import STRENGTHS, Events, Items, build_items, shares
 from hanspan.labelmodel.pick import pick
 from hanspan.labelmodel.resolution import Resolution, tag_of
-from hanspan.labelmodel.span_vote import SpanVote
+from hanspan.labelmodel.span_vote import Candidate, SpanVote, candidates
 from hanspan.labelmodel.votes import Names, Pattern
 
 Floats = NDArray[np.float64]
@@ -152,11 +152,14 @@ class HMM:
         """Estimate emissions and transitions by EM from patterns with their counts."""
         patterns, times = list(counts), np.array(list(counts.values()), np.float64)
         self.history = []
-        batches = list(tabulate(patterns, self.names, self.events, self.settings.sharing))
+        everything = [candidates(pattern, self.names) for pattern in patterns]
+        batches = list(
+            tabulate(patterns, self.names, self.events, self.settings.sharing, everything)
+        )
         if not self.events.known:
             return self
         pseudo = self._pseudo(self.events.known)
-        found = self._start(patterns, times, batches)
+        found = self._start(patterns, times, batches, everything)
         mean = float(found.votes.sum() / found.occupied.sum())
         for _ in range(self.settings.iterations):
             self._maximise(found, pseudo, mean)
@@ -185,7 +188,11 @@ class HMM:
         return float((pseudo * self.emit).sum() + size + moves)
 
     def _start(
-        self, patterns: Sequence[Pattern], times: Floats, batches: Sequence[Cells]
+        self,
+        patterns: Sequence[Pattern],
+        times: Floats,
+        batches: Sequence[Cells],
+        everything: Sequence[Sequence[Candidate]],
     ) -> Counts:
         """Expected counts when the vote is right with a fixed probability."""
         types, sure = len(self.names.labels), self.settings.start
@@ -200,7 +207,7 @@ class HMM:
                     label: slot for slot, label in reversed(list(enumerate(cells.slots[row])))
                 }
                 ended, before = 0, 0
-                for c in vote.winners(patterns[i]):
+                for c in vote.winners(patterns[i], everything[i]):
                     slot = slot_of[c.label]
                     for at in range(c.start, c.end):
                         tag = tag_of(at, c.start, c.end, slot)

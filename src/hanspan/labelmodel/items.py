@@ -30,9 +30,17 @@ def strength_of(weight: float) -> int:
     return 0 if weight < 0.45 else 1 if weight < 0.75 else 2
 
 
-def admitted(pattern: Pattern, names: Names) -> list[Candidate]:
-    """Candidates with a type or ENTITY that no NONE vote and no higher priority rules out."""
-    everything = candidates(pattern, names)
+def admitted(
+    pattern: Pattern, names: Names, everything: Sequence[Candidate] | None = None
+) -> list[Candidate]:
+    """Candidates with a type or ENTITY that no NONE vote and no higher priority rules out.
+
+    Args:
+        pattern: votes.
+        names: labels, rules, groups.
+        everything: its candidates, where the caller has them.
+    """
+    everything = candidates(pattern, names) if everything is None else everything
     nones = [c for c in everything if c.label == names.none]
     left = [c for c in everything if c.label != names.none and not vetoed(c, nones)]
     left = [c for c in left if not _swallowed(c, left, names)]

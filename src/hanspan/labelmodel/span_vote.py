@@ -244,9 +244,17 @@ class SpanVote:
         """The answer for each pattern."""
         return [self.resolve_one(pattern) for pattern in patterns]
 
-    def winners(self, pattern: Pattern) -> list[Candidate]:
-        """The spans that win, without their scores: all that a start of EM needs."""
-        return self._decide(candidates(pattern, self.names))[0]
+    def winners(
+        self, pattern: Pattern, everything: Sequence[Candidate] | None = None
+    ) -> list[Candidate]:
+        """The spans that win, without their scores: all that a start of EM needs.
+
+        Args:
+            pattern: votes.
+            everything: its candidates, where the caller has them.
+        """
+        everything = candidates(pattern, self.names) if everything is None else everything
+        return self._decide(everything)[0]
 
     def _decide(
         self, everything: Sequence[Candidate]
