@@ -97,9 +97,9 @@ def whole(bundle: Path, folder: Path) -> Path:
 
 def ask(bundle: Path, loadable: Path, gold: Sequence[Any]) -> dict[str, list[Any]]:
     """Answers of each way to run the model, for the bare texts; ``loadable`` by stock classes."""
-    from hanspan.backends import onnx_file
     from hanspan.data import Document
     from hanspan.extractor import Extractor
+    from hanspan.graphs import onnx_file
 
     texts = [Document(document.id, document.text) for document in gold]
     answers = {"torch": list(Extractor.from_pretrained(bundle, "torch").pipe(texts))}

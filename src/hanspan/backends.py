@@ -14,23 +14,8 @@ import numpy as np
 
 from hanspan.encode import Forward
 from hanspan.errors import HanspanError
+from hanspan.graphs import INPUTS, OUTPUTS
 from hanspan.meta import ModelMeta
-
-INT8 = "onnx/model_int8.onnx"
-FP32 = "onnx/model.onnx"
-INPUTS = ["input_ids", "attention_mask"]
-OUTPUTS = ["tag_logits", "topic_logits"]
-
-
-def onnx_file(folder: Path, precision: str = "auto") -> Path | None:
-    """The graph of a bundle: int8 where it is shipped, else fp32; None if there is none.
-
-    Args:
-        folder: the bundle.
-        precision: ``auto``, ``int8`` or ``fp32``.
-    """
-    names = {"auto": (INT8, FP32), "int8": (INT8,), "fp32": (FP32,)}[precision]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def onnx_forward(path: Path, meta: ModelMeta, threads: int | None = None) -> Forward:

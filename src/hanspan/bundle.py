@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hanspan.backends import FP32, INT8, onnx_file
 from hanspan.data import read_documents
 from hanspan.errors import HanspanError
+from hanspan.graphs import FP32, INT8, onnx_file
 from hanspan.guard import check_folder, files
 from hanspan.meta import FILE, ModelMeta
 from hanspan.origin import made_from

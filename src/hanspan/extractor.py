@@ -87,7 +87,8 @@ class Extractor:
         Raises:
             HanspanError: if there is no such model, or a bundle is damaged or hostile.
         """
-        from hanspan.backends import onnx_file, onnx_forward, torch_forward
+        from hanspan.backends import onnx_forward, torch_forward
+        from hanspan.graphs import onnx_file
 
         if backend not in ("auto", "onnx", "torch") or precision not in ("auto", "int8", "fp32"):
             raise HanspanError(

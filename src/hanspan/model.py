@@ -24,9 +24,9 @@ import transformers
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hanspan.backends import onnx_file
 from hanspan.encode import Forward
 from hanspan.errors import HanspanError
+from hanspan.graphs import onnx_file
 from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
 from hanspan.quiet import quietly

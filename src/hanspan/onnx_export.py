@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hanspan.backends import INPUTS, OUTPUTS
 from hanspan.errors import HanspanError
+from hanspan.graphs import INPUTS, OUTPUTS
 
 if TYPE_CHECKING:
-    from hanspan.model import JointModel
+    from hanspan.joint import JointModel
 
 OPSET = 17
 _ORT = "com.microsoft"

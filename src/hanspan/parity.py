@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hanspan.backends import FP32, INT8
 from hanspan.errors import HanspanError
+from hanspan.graphs import FP32, INT8
 from hanspan.meta import ModelMeta
 
 MOST_LOGIT_DIFFERENCE = 1e-3
