@@ -22,7 +22,17 @@ from hanspan.run import Progress, Stage, commit_of, versions
 
 RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
 """The three systems of a run's score table."""
-_INFERENCE = "extractor chunks backends graphs merge encode chartokens decode meta".split()
+_INFERENCE = [
+    "extractor",
+    "chunks",
+    "backends",
+    "graphs",
+    "merge",
+    "encode",
+    "chartokens",
+    "decode",
+    "meta",
+]
 
 
 def _facts(summary: Any) -> dict[str, Any]:
