@@ -13,6 +13,7 @@ into RUN and decays the rate there; `--score RUN` prints masked accuracy by sour
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -170,4 +171,11 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    status = main()
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        # The threads of a process group that is closed may still end; the interpreter's own end
+        # now and then meets one of them and aborts, and torchrun takes a finished run for failed.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    raise SystemExit(status)
