@@ -124,8 +124,10 @@ def draw_curve(rows: Sequence[dict[str, Any]], path: Path) -> None:
         if what.startswith(("supervised", "student,", "rules")):
             found.setdefault(name, {})[what.rsplit(", ", 1)[0]] = r["value"]
     found = {k: v for k, v in found.items() if any(w.startswith("supervised") for w in v)}
-    figure, axes = pyplot.subplots(1, max(1, len(found)), figsize=(5 * max(1, len(found)), 4))
-    for axis, (name, values) in zip([axes] if len(found) < 2 else axes, found.items(), strict=True):
+    if not found:
+        raise SystemExit("--plot: no supervised row to draw; expected --steps with supervised")
+    figure, axes = pyplot.subplots(1, len(found), figsize=(5 * len(found), 4), squeeze=False)
+    for axis, (name, values) in zip(axes[0], found.items(), strict=True):
         points = sorted(
             (int(word), value)
             for what, value in values.items()

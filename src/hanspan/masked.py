@@ -7,6 +7,7 @@ from typing import Any
 
 from hanspan.encoders import embedded_encoder
 from hanspan.errors import HanspanError
+from hanspan.quiet import quietly
 
 SEEN, HIDDEN = 24, 3
 """Characters in view on either side of a border, and hidden at it."""
@@ -38,7 +39,8 @@ class MaskedGains:
             raise HanspanError("found no encoder inside the package; expected assets/encoder")
         self.torch: Any = torch
         self.tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
-        self.net: Any = AutoModelForMaskedLM.from_pretrained(str(folder)).float().eval()
+        net: Any = quietly(lambda: AutoModelForMaskedLM.from_pretrained(str(folder)))
+        self.net = net.float().eval()
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """The gain of each pair of a left and a right end."""
@@ -82,11 +84,11 @@ class MaskedGains:
                 shown[line, rows[place][1]] = self.tokenizer.mask_token_id
             mask = (true != self.tokenizer.pad_token_id).long()
             with torch.no_grad():
-                chance = torch.log_softmax(
-                    self.net(input_ids=shown, attention_mask=mask).logits, -1
-                )
+                logits = self.net(input_ids=shown, attention_mask=mask).logits
             for line, place in enumerate(part):
                 spots = rows[place][1]
                 if spots:
-                    found[place] = chance[line, spots, true[line, spots]].mean().item()
+                    chance = torch.log_softmax(logits[line, spots], -1)
+                    wanted = true[line, spots].unsqueeze(-1)
+                    found[place] = chance.gather(-1, wanted).mean().item()
         return found
