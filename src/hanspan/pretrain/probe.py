@@ -22,6 +22,7 @@ import torch
 
 from hanspan.data import Document, read_documents, write_documents
 from hanspan.errors import HanspanError
+from hanspan.evaluate import flat
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def encoder_digest(source: str, untrained: bool) -> str:
 
 
 def load_rows(data: Path, probe: ProbeSet) -> tuple[list[Document], list[Document]]:
-    """Supervised rows and development rows of a set."""
+    """Supervised rows, of nested spans the longest alone, and development rows of a set."""
     folder = data / "gold" / probe.folder
     found = [sorted(folder.glob(f"{n}.jsonl*")) for n in ("supervised_train", "dev")]
     if not all(found):
@@ -85,7 +86,7 @@ def load_rows(data: Path, probe: ProbeSet) -> tuple[list[Document], list[Documen
             "HANSPAN_DATA must name the folder above gold/"
         )
     train, dev = (list(read_documents(paths[0])) for paths in found)
-    return train, dev
+    return [d.with_spans(flat(d.spans)) for d in train], dev
 
 
 def untrained_twin(source: str, folder: Path, seed: int) -> str:
