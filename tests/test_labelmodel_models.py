@@ -250,9 +250,54 @@ def test_damaged_model_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "x.labelmodel.json"
     with pytest.raises(HanspanError, match="no such file"):
         aggregate(weak, tmp_path / "o.jsonl", model=broken)
-    broken.write_text("{}", "utf-8")
-    with pytest.raises(HanspanError, match="no label model"):
-        aggregate(weak, tmp_path / "o.jsonl", model=broken)
+    for text in ("{}", "[]", "{"):
+        broken.write_text(text, "utf-8")
+        with pytest.raises(HanspanError, match="no label model"):
+            aggregate(weak, tmp_path / "o.jsonl", model=broken)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": 2}, "format 2, expected 1"),
+        ({"format": None}, "format None, expected 1"),
+        ({"calibration": {"slope": "a", "shift": 0, "evidence": 0}}, "could not convert"),
+        ({"method": "mean"}, "'mean'"),
+        ({"labels": ["PER"]}, "of another fit"),
+        ({"spans_events": []}, "of another fit"),
+        ({"reason": None}, "reason"),
+    ],
+)
+@pytest.mark.parametrize("method", LEARNED)
+def test_a_model_that_was_edited_is_named(
+    method: str, change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    weak, saved = tmp_path / "weak.jsonl", tmp_path / "train.labelmodel.json"
+    write_documents(weak, [votes((0, 1, "PER", "a"))])
+    (tmp_path / "weak.rules.json").write_text(json.dumps(meta()), "utf-8")
+    aggregate(weak, tmp_path / "train.jsonl", method=method)
+    saved.write_text(json.dumps(json.loads(saved.read_text("utf-8")) | change), "utf-8")
+    with pytest.raises(HanspanError, match=words):
+        aggregate(weak, tmp_path / "o.jsonl", model=saved)
+    assert not (tmp_path / "o.jsonl").exists()
+
+
+@pytest.mark.parametrize("method", LEARNED)
+def test_damaged_arrays_are_named(method: str, tmp_path: Path) -> None:
+    weak, saved = tmp_path / "weak.jsonl", tmp_path / "train.labelmodel.json"
+    write_documents(weak, [votes((0, 1, "PER", "a"))])
+    (tmp_path / "weak.rules.json").write_text(json.dumps(meta()), "utf-8")
+    aggregate(weak, tmp_path / "train.jsonl", method=method)
+    arrays = tmp_path / "train.labelmodel.npz"
+    good = arrays.read_bytes()
+    middle = len(good) // 2
+    for bad in (b"", good[:middle], good[:60] + bytes(40) + good[100:], b"x" * 40):
+        arrays.write_bytes(bad)
+        with pytest.raises(HanspanError, match=r"train\.labelmodel\.(json|npz)"):
+            aggregate(weak, tmp_path / "o.jsonl", model=saved)
+    arrays.unlink()
+    with pytest.raises(HanspanError, match=r"npz: no such file"):
+        aggregate(weak, tmp_path / "o.jsonl", model=saved)
 
 
 def test_auto_says_vote_when_it_cannot_know_and_learns_when_it_can() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hanspan.cli import main
 from hanspan.data import Document, Span, read_documents, write_documents
 from hanspan.errors import ConfigError, HanspanError
 from hanspan.labelmodel import aggregate, explain, vote
@@ -167,6 +170,15 @@ def test_topic_without_majority_is_left_open() -> None:
         (votes((0, 1, "ANIMAL", "a")), ["'ANIMAL'", "PER, LOC, ORG"]),
         (Document("d", "x", (), {}, {"topic_votes": [{"label": "sport"}]}), ["'sport'", "economy"]),
         (Document("d", "x", (), {}, {"topic_votes": ["sport"]}), ["topic vote"]),
+        (Document("d", "x", (), {}, {"topic_votes": 5}), ["'d'", "topic_votes", "list"]),
+        (
+            Document("d", "x", (), {}, {"topic_votes": [{"label": "economy", "score": "high"}]}),
+            ["'d'", "score 'high'", "number"],
+        ),
+        (
+            Document("d", "x", (), {}, {"topic_votes": [{"label": "economy", "score": -1}]}),
+            ["'d'", "score -1", "number"],
+        ),
     ],
 )
 def test_unknown_labels_are_named(document: Document, words: list[str]) -> None:
@@ -186,11 +198,54 @@ def test_mistakes_of_the_caller(tmp_path: Path) -> None:
     (tmp_path / "weak.rules.json").write_text("{}", "utf-8")
     with pytest.raises(HanspanError, match="'labels'"):
         aggregate(weak, tmp_path / "train.jsonl")
+    for about, words in (
+        ({"labels": "PER"}, "'labels'.*list of names"),
+        ({"labels": [1]}, "'labels'.*list of names"),
+        ({"labels": ["PER"], "topics": {"a": 1}}, "'topics'.*list of names"),
+        ({"labels": ["PER"], "rules": ["rule:a"]}, "'rules'"),
+        ({"labels": ["PER"], "rules": {"rule:a": "g"}}, "'rule:a'"),
+        ({"labels": ["PER"], "rules": {"rule:a": {"priority": "high"}}}, "'rule:a'.*priority"),
+    ):
+        (tmp_path / "weak.rules.json").write_text(json.dumps(about), "utf-8")
+        with pytest.raises(HanspanError, match=words):
+            aggregate(weak, tmp_path / "train.jsonl")
     with pytest.raises(ConfigError, match="dawid-skene"):
         aggregate(weak, tmp_path / "train.jsonl", method="mean")
     with pytest.raises(HanspanError, match="another file"):
         aggregate(weak, weak)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["weak.jsonl", "weak.rules.json"]
+
+
+def test_the_command_prints_why_and_for_topics_too(tmp_path: Path) -> None:
+    weak, out = tmp_path / "weak.jsonl", tmp_path / "train.jsonl"
+    topic = {"topic_votes": [{"label": "economy", "score": 0.9, "source": "rule:t"}]}
+    write_documents(weak, [replace(votes((0, 2, "LOC", "a"), text="合肥"), meta=topic)])
+    (tmp_path / "weak.rules.json").write_text(json.dumps(META), "utf-8")
+    call = CliRunner().invoke
+    shown = call(main, ["aggregate", str(weak), str(out), "--method", "auto"])
+    assert shown.exit_code == 0, shown.output
+    assert "vote: only 0 hidden votes test the models" in shown.output
+    assert "topics, vote: only 0 hidden votes test the models" in shown.output
+    plain = call(main, ["aggregate", str(weak), str(out)])
+    assert plain.exit_code == 0, plain.output
+    assert "asked for" not in plain.output
+    sure = call(main, ["aggregate", str(weak), str(out), "--method", "hmm", "--calibrate"])
+    assert sure.exit_code == 0, sure.output
+    about = json.loads((tmp_path / "train.labelmodel.json").read_text("utf-8"))
+    assert list(about["agreement"]) == ["hmm"]
+
+
+def test_rules_of_topics_have_a_reliability(tmp_path: Path) -> None:
+    weak, out = tmp_path / "weak.jsonl", tmp_path / "train.jsonl"
+    said = [{"label": "economy", "score": 1.0, "source": f"rule:{x}"} for x in "abc"]
+    said.append({"label": "politics", "score": 1.0, "source": "rule:odd"})
+    write_documents(weak, [Document(str(i), "字", meta={"topic_votes": said}) for i in range(9)])
+    (tmp_path / "weak.rules.json").write_text(json.dumps(META), "utf-8")
+    aggregate(weak, out)
+    table = json.loads((tmp_path / "train.labelmodel.json").read_text("utf-8"))["reliability"]
+    assert table["rule:a"]["votes"] == table["rule:a"]["judged"] == 9
+    assert table["rule:a"]["interval"][0] < table["rule:a"]["reliability"] < 1
+    assert table["rule:odd"]["reliability"] == 0.0
 
 
 def test_explain_shows_votes_and_result(tmp_path: Path) -> None:
@@ -203,5 +258,6 @@ def test_explain_shows_votes_and_result(tmp_path: Path) -> None:
     assert "=> 合肥市委 ORG" in text
     write_documents(weak, [votes((0, 2, "LOC", "a"), (0, 2, "ORG", "b"), text="合肥说")])
     assert "lost to another type" in explain(weak, "d")
+    assert "reliability 0.45 (0.04 to 0.93), group" in explain(weak, "d")
     with pytest.raises(HanspanError, match="such as d"):
         explain(weak, "e")

@@ -219,18 +219,32 @@ def label(
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Apply a saved label model as it is."
 )
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Fit the probabilities to what hidden rules say; auto always does. Slower.",
+)
 @click.option("--explain", metavar="ID", help="Show votes, weights and result of one document.")
 def aggregate(
-    source: Path, output: Path | None, method: str, model: Path | None, explain: str | None
+    source: Path,
+    output: Path | None,
+    method: str,
+    model: Path | None,
+    calibrate: bool,
+    explain: str | None,
 ) -> None:
     """Turn the votes of rules into soft labels.
 
+    Beside OUT.jsonl stand OUT.soft.npz, what training reads, and OUT.labelmodel.json (.npz), the
+    fitted model with the reliability of each rule. With --model nothing is fitted.
+
     \b
-    hanspan aggregate weak.jsonl train.jsonl --method vote
+    hanspan aggregate weak.jsonl train.jsonl --method auto
     hanspan aggregate more-weak.jsonl more.jsonl --model train.labelmodel.json
     hanspan aggregate weak.jsonl --explain page-3
     """
     from hanspan.labelmodel import aggregate as work
+    from hanspan.labelmodel.fitted import ASKED
 
     if explain is not None:
         from hanspan.labelmodel import explain as tell
@@ -244,9 +258,13 @@ def aggregate(
     from hanspan.terminal import progress_bar
 
     with progress_bar("aggregate") as progress:
-        summary = work(source, output, method=method, model=model, progress=progress)
-    if summary.reason:
+        summary = work(
+            source, output, method=method, model=model, calibrate=calibrate, progress=progress
+        )
+    if summary.reason != ASKED:
         click.echo(f"{summary.method}: {summary.reason}")
+    if summary.topic_reason:
+        click.echo(f"topics, {summary.topic_reason}")
     say(summary, output, "hanspan train CONFIG")
 
 

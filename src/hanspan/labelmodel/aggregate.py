@@ -40,6 +40,7 @@ class AggregateSummary:
         characters: of all texts; ``positive`` and ``negative`` of them have a known state.
         method: that was used for spans.
         reason: why, in one line.
+        topic_reason: which model gave the classes and why, likewise; empty unless chosen.
     """
 
     documents: int
@@ -52,6 +53,7 @@ class AggregateSummary:
     negative: int
     method: str
     reason: str = ""
+    topic_reason: str = ""
 
 
 def model_path(documents: str | os.PathLike[str]) -> Path:
@@ -163,4 +165,5 @@ def aggregate(
         int(np.count_nonzero(soft.state == NEGATIVE)),
         fitted.method,
         fitted.reason,
+        str(fitted.about.get("topic_reason", "")) if names.topics else "",
     )

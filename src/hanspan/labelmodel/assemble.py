@@ -150,7 +150,11 @@ def answers(
             for items in pieces:
                 for _, pattern, answer in items:
                     reliability.add(pattern, answer)
-        topics = [topic_model.predict(topic_votes(d, names)) for d in chunk]
+        said = [topic_votes(d, names) for d in chunk]
+        topics = [topic_model.predict(votes) for votes in said]
+        if reliability is not None:
+            for votes, shares in zip(said, topics, strict=True):
+                reliability.add_topic(votes, shares)
         if collector is not None:
             table = np.array(topics, np.float32).reshape(len(chunk), len(names.topics))
             collector.add(chunk, pieces, table)

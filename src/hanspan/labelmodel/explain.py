@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 from hanspan.data import Document, read_documents
 from hanspan.errors import HanspanError
-from hanspan.labelmodel.assemble import Resolver
-from hanspan.labelmodel.fitted import Fitted, fit, load
+from hanspan.labelmodel.assemble import Resolver, answers
+from hanspan.labelmodel.fitted import ASKED, SAMPLE, Fitted, fit, load
+from hanspan.labelmodel.reliability import Reliability
 from hanspan.labelmodel.resolution import Resolution
 from hanspan.labelmodel.topics import topic_votes, winner
 from hanspan.labelmodel.votes import (
@@ -59,6 +61,11 @@ def explain(
     else:
         names = names_from_meta(read_rules_meta(rules_path(weak_path)))
         fitted = fit(read_documents(weak_path), names, method)
+        trust = Reliability(names)
+        seen = islice(read_documents(weak_path), SAMPLE)
+        for _ in answers(seen, fitted.model, fitted.topics, names, reliability=trust):
+            pass
+        fitted.about["reliability"] = trust.table()
     return describe(document, fitted)
 
 
@@ -68,7 +75,7 @@ def describe(document: Document, fitted: Fitted) -> str:
     (pieces,) = Resolver(fitted.model, names)([document])
     trust = fitted.about.get("reliability") or {}
     lines = [f"document {document.id}: {len(document.text)} characters, method {fitted.method}"]
-    if fitted.reason != "asked for":
+    if fitted.reason != ASKED:
         lines.append(f"  {fitted.reason}")
     for base, pattern, answer in pieces:
         lines += _piece(document, base, pattern, answer, names, trust)
@@ -112,8 +119,7 @@ def _piece(
             fate = "part of a longer span"
         else:
             fate = "lost"
-        known = trust.get(names.rules[rule], {}).get("reliability")
-        sure = f", reliability {known:.2f}" if isinstance(known, float) else ""
+        sure = _sure(trust.get(names.rules[rule], {}))
         surface = document.text[base + start : base + end].replace("\n", "⏎")
         lines.append(
             f"  {surface} {kinds[label]} weight {weight:.2f}{sure}, group {names.groups[rule]}, "
@@ -125,3 +131,11 @@ def _piece(
     if not answer.chosen:
         lines.append("  => nothing")
     return lines
+
+
+def _sure(row: dict[str, object]) -> str:
+    """A rule's reliability with its interval, as far as it is known."""
+    known, interval = row.get("reliability"), row.get("interval")
+    if not isinstance(known, float) or not isinstance(interval, list):
+        return ""
+    return f", reliability {known:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -27,6 +29,8 @@ from hanspan.labelmodel.topics import TopicModel, TopicVote, TopicVoter, topic_v
 from hanspan.labelmodel.votes import Names, Pattern, count_patterns
 
 FORMAT = 1
+ASKED = "asked for"
+"""The reason of a method that the user chose."""
 SAMPLE = 20_000
 """Documents that a model is fitted on, at most."""
 EVIDENCE = 200
@@ -86,10 +90,10 @@ def fit(
     if method == "vote" and not calibrate:  # one pass, no document is kept
         seen = islice(documents, SAMPLE)
         spans: SpanModel = SpanVote(names).fit(count_patterns(seen, names))
-        return Fitted(names, "vote", "asked for", spans, TopicVoter(names), "vote")
+        return Fitted(names, "vote", ASKED, spans, TopicVoter(names), "vote")
     documents = sample(documents)
     touching = count_patterns(documents, names, touching=True)
-    curve, reason = Curve(), "asked for"
+    curve, reason = Curve(), ASKED
     about: dict[str, Any] = {}
     bags: dict[tuple[TopicVote, ...], int] = {}
     for document in documents:
@@ -128,6 +132,8 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
     return Path(path).with_suffix(".npz")
 
 
+_BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What a zip file with damaged bytes raises, among others."""
 _ARRAYS: Mapping[type, tuple[str, ...]] = {
     DawidSkene: ("emit", "total", "rate", "prior"),
     HMM: ("emit", "total", "size", "opening", "going"),
@@ -170,6 +176,33 @@ def save(fitted: Fitted, path: str | os.PathLike[str]) -> None:
         npz_path(path).unlink(missing_ok=True)
 
 
+def _read_arrays(path: Path, part: str, model: DawidSkene | HMM | TopicSkene) -> None:
+    """Set the parameters of a model from the npz, which must fit its labels and events.
+
+    Raises:
+        HanspanError: for a file that is missing, damaged or of another fit.
+    """
+    if not path.is_file():
+        raise HanspanError(f"{path}: no such file; it belongs beside the label model's JSON")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[f"{part}_{key}"] for key in _ARRAYS[type(model)]}
+    except (ValueError, KeyError, TypeError, OSError, EOFError, *_BROKEN) as err:
+        raise HanspanError(f"{path}: damaged or no arrays of a label model ({err!r})") from None
+    known = model.events.known
+    for key, array in arrays.items():
+        shape = getattr(model, key).shape
+        wanted = (*shape[:-1], len(known)) if key == "emit" else shape
+        if array.shape != wanted:
+            raise HanspanError(
+                f"{path}: of another fit than its JSON ({part}_{key} has shape {array.shape}, "
+                f"expected {wanted}); copy both files, or fit again"
+            )
+        setattr(model, key, array)
+    if any(rule >= len(model.names.rules) for rule, *_ in known):
+        raise HanspanError(f"{path}: of another fit than its JSON, which lists fewer rules")
+
+
 def load(path: str | os.PathLike[str]) -> Fitted:
     """Read what :func:`save` wrote.
 
@@ -184,6 +217,10 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     try:
         about = json.loads(path.read_text("utf-8"))
         rules = about["rules"]
+        if about.get("format") != FORMAT:
+            raise ValueError(f"format {about.get('format')}, expected {FORMAT}")
+        if not isinstance(about["reason"], str):
+            raise TypeError("reason is no text")
         names = Names(tuple(about["labels"]), tuple(about["topics"]))
         for rule in rules:
             names.add_rule(rule["name"], f"#{rule['group']}", rule["priority"])
@@ -197,13 +234,11 @@ def load(path: str | os.PathLike[str]) -> Fitted:
             if isinstance(model, (DawidSkene, HMM, TopicSkene)):
                 model.events = Events([tuple(e) for e in about[f"{part}_events"]])
                 model.history = list(about[f"{part}_history"])
-                with np.load(npz_path(path), allow_pickle=False) as file:
-                    for key in _ARRAYS[type(model)]:
-                        setattr(model, key, file[f"{part}_{key}"])
+                _read_arrays(npz_path(path), part, model)
         if isinstance(spans, SpanVote):
             spans.trust = tuple(float(x) for x in about.get("trust", ()))
-        curve = Curve(**about["calibration"])
-    except (ValueError, KeyError, TypeError, OSError) as err:
+        curve = Curve(**{key: float(value) for key, value in about["calibration"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as err:
         raise HanspanError(f"{path}: damaged or no label model ({err!r})") from None
     kept = ("agreement", "evidence", "reliability", "topic_reason")
     return Fitted(

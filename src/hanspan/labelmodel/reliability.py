@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hanspan.labelmodel.resolution import Resolution
+from hanspan.labelmodel.topics import TopicVote, winner
 from hanspan.labelmodel.votes import Names, Pattern
 
 Z = 1.96
@@ -25,7 +29,7 @@ def wilson(right: float, votes: float) -> tuple[float, float]:
 
 @dataclass
 class Tally:
-    """Votes of one rule: all, expected right, part of a longer entity, for NONE or ENTITY."""
+    """Votes of one rule: all, expected right, part of a longer entity, not to be judged."""
 
     votes: int = 0
     right: float = 0.0
@@ -38,7 +42,8 @@ class Reliability:
 
     A vote stands with the probability of the chosen span that equals it. A vote inside a longer
     chosen span of another label is a part and is left out of the share, as are votes for NONE
-    and ENTITY, which no answer can confirm.
+    and ENTITY, which no answer can confirm. A vote for a class stands with the probability of
+    the document's class if that is the one; without a class it is left out.
     """
 
     def __init__(self, names: Names) -> None:
@@ -57,6 +62,17 @@ class Reliability:
                 tally.right += times * score[start, end, label]
             elif any(c.start <= start and end <= c.end and c.label != label for c in answer.chosen):
                 tally.parts += times
+
+    def add_topic(self, votes: Sequence[TopicVote], shares: NDArray[np.float64]) -> None:
+        """Count the votes for the class of a document; ``shares``: its distribution, (K,)."""
+        first = winner(shares)
+        for topic, rule, _ in votes:
+            tally = self._tally.setdefault(rule, Tally())
+            tally.votes += 1
+            if first is None:
+                tally.other += 1
+            elif topic == first:
+                tally.right += float(shares[topic])
 
     def table(self) -> dict[str, dict[str, Any]]:
         """For each rule its votes, parts, reliability and interval, in the order of the names."""

@@ -23,19 +23,31 @@ def topic_votes(document: Document, names: Names) -> tuple[TopicVote, ...]:
     """Votes for the class of a document, from ``meta["topic_votes"]``.
 
     Raises:
-        HanspanError: for a vote without label, or for a class the task does not have.
+        HanspanError: for a vote without label or with a score that is no number of 0 or more,
+            or for a class the task does not have.
     """
     votes = []
-    for item in document.meta.get("topic_votes") or ():
+    found = document.meta.get("topic_votes") or ()
+    if not isinstance(found, (list, tuple)):
+        raise HanspanError(
+            f"document {document.id!r}: topic_votes is {found!r}, expected a list of "
+            f"{{'label', 'score', 'source'}}"
+        )
+    for item in found:
         if not isinstance(item, Mapping) or "label" not in item:
             raise HanspanError(
                 f"document {document.id!r}: topic vote {item!r}: expected "
                 f"{{'label', 'score', 'source'}}"
             )
         about: Mapping[str, Any] = item
-        score = 1.0 if about.get("score") is None else float(about["score"])
+        score = 1.0 if about.get("score") is None else about["score"]
+        if not isinstance(score, (int, float)) or not 0 <= score < float("inf"):
+            raise HanspanError(
+                f"document {document.id!r}: topic vote for {about['label']!r} has score "
+                f"{score!r}, expected a number of 0 or more"
+            )
         rule = names.add_rule(str(about.get("source") or ""))
-        votes.append((names.topic_index(str(about["label"]), document.id), rule, score))
+        votes.append((names.topic_index(str(about["label"]), document.id), rule, float(score)))
     return tuple(sorted(votes))
 
 

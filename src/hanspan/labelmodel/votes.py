@@ -125,19 +125,36 @@ def names_from_meta(
         topics: take these classes instead of those of ``meta``.
 
     Raises:
-        HanspanError: when no labels and no topics are known.
+        HanspanError: when no labels and no topics are known, or ``meta`` has another shape.
     """
-    types = tuple(labels if labels is not None else meta.get("labels") or ())
-    classes = tuple(topics if topics is not None else meta.get("topics") or ())
+    types = tuple(labels if labels is not None else _listed(meta, "labels"))
+    classes = tuple(topics if topics is not None else _listed(meta, "topics"))
     types = tuple(label for label in types if label not in (ENTITY, NONE))
     if not types and not classes:
         raise HanspanError(
             "the rules file lists no 'labels' and no 'topics'; expected at least one of them"
         )
     names = Names(types, classes)
-    for name, about in (meta.get("rules") or {}).items():
-        names.add_rule(name, str(about.get("group") or ""), int(about.get("priority") or 0))
+    rules = meta.get("rules") or {}
+    if not isinstance(rules, Mapping):
+        raise HanspanError(f"the rules file: 'rules' is {rules!r}, expected names with settings")
+    for name, about in rules.items():
+        try:
+            names.add_rule(name, str(about.get("group") or ""), int(about.get("priority") or 0))
+        except (AttributeError, TypeError, ValueError):
+            raise HanspanError(
+                f"the rules file: rule {name!r} is {about!r}, expected a group that is a name "
+                f"and a priority that is a whole number"
+            ) from None
     return names
+
+
+def _listed(meta: Mapping[str, Any], key: str) -> Sequence[str]:
+    """The names under a key of the rules file."""
+    found = meta.get(key) or ()
+    if not isinstance(found, (list, tuple)) or not all(isinstance(x, str) for x in found):
+        raise HanspanError(f"the rules file: {key!r} is {found!r}, expected a list of names")
+    return found
 
 
 def rules_path(documents: str | os.PathLike[str]) -> Path:
