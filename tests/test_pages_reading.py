@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hanspan.data import read_documents
+from hanspan.data import Document, read_documents, write_documents
 from hanspan.errors import HanspanError
 from hanspan.pages import pages, read_page
 from hanspan.pages.reading import read_source
@@ -196,6 +196,17 @@ def test_sampling_is_seeded_and_by_file(tmp_path):
         assert numbers == sorted(numbers)
     one, two = ([t.split()[1] for t in runs[0] if t.startswith(name)] for name in ("one", "two"))
     assert one != two
+
+
+def test_a_table_is_sampled_as_lines_are(tmp_path):
+    many = [Document(str(i), f"title {i}") for i in range(200)]
+    for name in ("rows.jsonl", "rows.parquet"):
+        write_documents(tmp_path / name, many)
+    for name in ("rows.jsonl", "rows.parquet"):
+        summary = pages([tmp_path / name], tmp_path / "out.jsonl", limit=20, seed=1)
+        assert summary.documents == 20
+        numbers = [int(text.split()[1]) for text in texts(tmp_path / "out.jsonl")]
+        assert numbers == sorted(set(numbers))
 
 
 def test_ids_stay_unique(tmp_path):

@@ -7,10 +7,10 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hanspan.data import (
     Document,
@@ -31,6 +31,7 @@ from hanspan.pages.sheets import sheets
 from hanspan.pages.untangle import lay_out
 
 Progress = Callable[[int, int | None, str], None]
+_Item = TypeVar("_Item")
 SHOWN, SHOWN_CHARACTERS = 20, 400_000
 """Pages and characters that a picture holds at most; the first page is shown in any case."""
 
@@ -155,24 +156,31 @@ def _lines(path: Path, limit: int | None, seed: int) -> Iterator[tuple[int, str]
     """Lines with their numbers: all of them, or ``limit`` of them chosen by ``seed``."""
     with open_text(path) as stream:
         numbered = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
-        if limit is None:
-            yield from numbered
-            return
-        digest = hashlib.sha256(f"{seed}:{path.name}".encode()).digest()
-        dice = random.Random(int.from_bytes(digest[:8], "big"))
-        chosen: list[tuple[int, str]] = []
-        for seen, item in enumerate(numbered):
-            if seen < limit:
-                chosen.append(item)
-            elif (place := dice.randrange(seen + 1)) < limit:
-                chosen[place] = item
-    yield from sorted(chosen)
+        yield from _drawn(numbered, path.name, limit, seed)
+
+
+def _drawn(items: Iterable[_Item], name: str, limit: int | None, seed: int) -> Iterator[_Item]:
+    """All items, or ``limit`` of them chosen by ``seed`` and the file's name, in their order."""
+    if limit is None:
+        yield from items
+        return
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    dice = random.Random(int.from_bytes(digest[:8], "big"))
+    chosen: list[tuple[int, _Item]] = []
+    for seen, item in enumerate(items):
+        if seen < limit:
+            chosen.append((seen, item))
+        elif (place := dice.randrange(seen + 1)) < limit:
+            chosen[place] = (seen, item)
+    for _, item in sorted(chosen, key=lambda pair: pair[0]):
+        yield item
 
 
 def _rows(path: Path, limit: int | None, seed: int, run: _Run) -> Iterator[Document]:
     stem = path.name.split(".")[0]
     if path.name.endswith(".parquet"):
-        yield from read_documents(path, rejected=run.rejected)
+        documents = read_documents(path, rejected=run.rejected)
+        yield from _drawn(documents, path.name, limit, seed)
         return
     as_line = path.name.endswith(LINES)
     try:
