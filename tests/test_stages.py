@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,25 @@ def test_the_bundle_is_one_that_predict_takes(made: tuple[Path, Result], tmp_pat
     shown = hanspan("predict", texts, output, "--model", folder / "out" / "bundle")
     assert shown.exit_code == 0, shown.output
     assert [d.id for d in read_documents(output)] == ["a"]
+
+
+@pytest.mark.parametrize("setting", ["small", "graph_only"])
+def test_the_config_asks_for_a_light_bundle(
+    made: tuple[Path, Result], tmp_path: Path, setting: str
+) -> None:
+    folder, _ = made
+    out = tmp_path / "out"
+    shutil.copytree(folder / "out", out)
+    size = (out / "bundle/model.safetensors").stat().st_size
+    words = [folder / "tiny.yaml", f"out={out}", f"bundle.{setting}=true", "--only", "bundle"]
+    shown = hanspan("run", *words)
+    assert shown.exit_code == 0, shown.output
+    assert (out / "bundle/onnx/model_int8.onnx").is_file()
+    assert not (out / "bundle/onnx/model.onnx").exists()
+    if setting == "small":
+        assert (out / "bundle/model.safetensors").stat().st_size < 0.6 * size
+    else:
+        assert not (out / "bundle/model.safetensors").exists()
 
 
 def test_texts_of_excluded_files_are_left_out_and_gold_may_be_absent(

@@ -122,6 +122,10 @@ class BundleSettings(Section):
 
     onnx: bool = True
     """Write ONNX files, fp32 and int8."""
+    small: bool = False
+    """Half-precision weights; of the graphs int8 alone."""
+    graph_only: bool = False
+    """The int8 graph without weights for torch."""
 
 
 class PredictSettings(Section):

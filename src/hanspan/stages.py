@@ -326,6 +326,7 @@ def bundle_stage(config: Config, out: Path) -> Stage:
     """Model, card and ONNX files in one folder: ``bundle/``."""
     output = out / "bundle"
     report = out / "report.json"
+    settings = config.bundle.model_dump()
 
     def work(progress: Progress) -> Mapping[str, Any]:
         from hanspan.bundle import bundle
@@ -336,7 +337,7 @@ def bundle_stage(config: Config, out: Path) -> Stage:
             bundle(
                 out / "run",
                 output,
-                onnx=config.bundle.onnx,
+                **settings,
                 report=report if config.evaluate.gold else None,
                 name=f"hanspan-{config.task.name}",
             )
@@ -344,7 +345,7 @@ def bundle_stage(config: Config, out: Path) -> Stage:
 
     inputs = (out / "run", *([report] if config.evaluate.gold else []))
     code = ("bundle", "card", "guard", "onnx_export", "origin", "parity", "model", *_INFERENCE)
-    return Stage("bundle", inputs, (output,), {"onnx": config.bundle.onnx}, code, work)
+    return Stage("bundle", inputs, (output,), settings, code, work)
 
 
 def predict_stage(config: Config, out: Path) -> Stage:
