@@ -22,6 +22,7 @@ import tiny  # noqa: E402
 from hanspan.data import Document, Span, write_documents  # noqa: E402
 from hanspan.encode import TextEncoder, tag_documents  # noqa: E402
 from hanspan.errors import HanspanError  # noqa: E402
+from hanspan.fit import fit  # noqa: E402
 from hanspan.hidden import groups_of, hide, recovered  # noqa: E402
 from hanspan.model import forward_fn, load_model  # noqa: E402
 from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
@@ -208,6 +209,21 @@ def test_settling_is_a_last_stage_over_so_many_tokens(tmp_path: Path) -> None:
         load_file(tmp_path / name / "model" / "model.safetensors") for name in ("plain", "run")
     )
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_settling_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, bool] = {}
+    inner = fit
+
+    def watched(*given: Any, what: str, **more: Any) -> Any:
+        asked[what] = given[3].compile
+        settings = given[3].model_copy(update={"compile": False})  # the test has no minute
+        return inner(*given[:3], settings, given[4], what=what, **more)
+
+    monkeypatch.setattr("hanspan.train.fit", watched)
+    settings = TrainSettings(**FAST, epochs=1, settle=300, compile=True)
+    train(write_weak(tmp_path, 12), tmp_path / "run", settings)
+    assert asked == {"student-1": True, "settle": False}
 
 
 def test_checkpoints_of_other_labels_are_refused_and_of_other_settings_dropped(

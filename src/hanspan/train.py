@@ -232,7 +232,11 @@ class _Run:
             settings = settings.model_copy(update={"mask_missed": False})
         if name == "settle":  # uncertain tokens count as much as others; small steps, many
             few = min(settings.batch_tokens, _SETTLE_BATCH)
-            settings = settings.model_copy(update={"confidence_weight": False, "batch_tokens": few})
+            # Its batches are shapes of their own: to compile each costs more than one short pass
+            # gains by it.
+            settings = settings.model_copy(
+                update={"confidence_weight": False, "batch_tokens": few, "compile": False}
+            )
         pair_weight = settings.pair_weight if name == "settle" else 0.0
         best = folder / "best.safetensors"
 
