@@ -52,9 +52,8 @@ def resolve_encoder(name: str) -> Path | str:
             raise HanspanError(f"encoder {name!r}: expected one of {', '.join(RANDOM)}")
         return name
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise HanspanError(f"encoder {name}: no config.json in this folder")
+    if name and folder.is_dir():
+        _check_folder(folder)
         return folder
     if name.count("/") > 1 or name.startswith((".", "/", "~")) or not name:
         raise HanspanError(
@@ -62,6 +61,22 @@ def resolve_encoder(name: str) -> Path | str:
             f"'embedded', or one of {', '.join(RANDOM)}"
         )
     return name
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise unless a folder holds a config and weights that can be read without pickle."""
+    if not (folder / "config.json").is_file():
+        raise HanspanError(f"encoder {folder}: no config.json in this folder")
+    if (folder / FILE).is_file() or any(folder.glob("*.safetensors")):
+        return
+    if any(folder.glob("pytorch_model*.bin")):
+        raise HanspanError(
+            f"encoder {folder}: pytorch_model.bin alone, which is not read, since a pickle may "
+            f"run code; if you trust it, write model.safetensors: "
+            f'python -c "from transformers import AutoModelForMaskedLM as M; '
+            f"M.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        )
+    raise HanspanError(f"encoder {folder}: no model.safetensors in this folder")
 
 
 def open_encoder(
