@@ -120,6 +120,31 @@ def test_a_graph_gives_the_weights_back(kind: str, tmp_path: Path) -> None:
         assert float(np.abs(rounded[name] - truth[name]).max(initial=0)) <= scale / 100, name
 
 
+@pytest.mark.parametrize("kind", ["esm", "bert", "modern"])
+def test_a_model_that_was_hardly_trained_is_exported_too(kind: str, tmp_path: Path) -> None:
+    """Equal weights, as in fresh heads and norms, are one array to the exporter."""
+    import numpy as np
+    import onnxruntime
+    import torch
+
+    from hanspan.model import build_model
+    from hanspan.onnx_export import export, weights_of
+
+    torch.manual_seed(0)
+    model = build_model(None, tiny.LABELS, tiny.TOPICS, tiny.config(kind)).eval()
+    truth = model.state_dict()
+    for name, value in truth.items():
+        other = name.replace("token_head", "topic_head")
+        if other in truth and truth[other].shape == value.shape:
+            truth[other].copy_(value)
+    export(model, tmp_path / "model.onnx")
+    onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    found = weights_of(tmp_path / "model.onnx")
+    matrices = {name for name in truth if truth[name].ndim == 2}
+    assert matrices - set(found) <= {"encoder.contact_head.regression.weight"}
+    assert all(np.array_equal(value, truth[name].numpy()) for name, value in found.items())
+
+
 @pytest.mark.parametrize("kind", ["esm", "bert"])
 def test_a_small_bundle_answers_alike_in_half_the_bytes(kind: str, tmp_path: Path) -> None:
     from transformers import AutoModelForTokenClassification

@@ -63,6 +63,7 @@ def _name_weights(model: JointModel, path: Path) -> None:
     import onnx
 
     graph = onnx.load(path)
+    _unshare(graph)
     known = set(model.state_dict())
     names = {}
     for node in graph.graph.node:
@@ -74,6 +75,24 @@ def _name_weights(model: JointModel, path: Path) -> None:
     for node in graph.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
     onnx.save(graph, path)
+
+
+def _unshare(graph: Any) -> None:
+    """Give each weight its own array: the exporter keeps equal ones once, with Identity nodes.
+
+    Heads that have hardly been trained are equal.
+    """
+    import onnx
+
+    arrays = {item.name: item for item in graph.graph.initializer}
+    nodes = graph.graph.node
+    for node in [node for node in nodes if node.op_type == "Identity"]:
+        if node.input[0] in arrays:
+            own = onnx.TensorProto()
+            own.CopyFrom(arrays[node.input[0]])
+            own.name = node.output[0]
+            graph.graph.initializer.append(own)
+            nodes.remove(node)
 
 
 def weights_of(path: Path) -> dict[str, NDArray[np.floating]]:
