@@ -201,3 +201,10 @@ def test_forms_by_name() -> None:
         read_form(__file__, "html", [])
     with pytest.raises(HanspanError, match="no such file"):
         read_form("none.conll", None, [])
+
+
+@pytest.mark.parametrize("name", ["x.conll", "x.doccano.jsonl"])
+def test_a_file_that_is_not_utf8_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes("甲\tO\n".encode("gb18030"))
+    with pytest.raises(HanspanError, match=rf"{name}: not UTF-8"):
+        list(read_form(tmp_path / name, None, []))

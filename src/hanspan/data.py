@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import json
 import lzma
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -169,21 +169,35 @@ def open_text(path: str | os.PathLike[str], mode: str = "r") -> Iterator[IO[str]
     """Open plain, ``.gz``, ``.xz`` or ``.zst`` text as UTF-8 with ``\\n`` line ends.
 
     Raises:
-        HanspanError: if the file is missing or is a folder.
+        HanspanError: if the file is missing, is a folder, is damaged or is not UTF-8.
     """
     path = Path(path)
     if mode == "r" and not path.is_file():
         raise HanspanError(f"{path}: no such file; expected a file to read")
-    if path.name.endswith(".zst"):
-        import zstandard
-
-        with zstandard.open(path, mode + "b") as raw:
-            with io.TextIOWrapper(raw, "utf-8", newline="\n") as stream:
-                yield stream
-        return
+    damaged: tuple[type[Exception], ...]
+    damaged = (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
     opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    with opener(path, mode + "t", encoding="utf-8", newline="\n") as stream:
-        yield cast(IO[str], stream)
+    if path.name.endswith(".zst"):
+        try:
+            import zstandard
+        except ImportError:
+            raise HanspanError(
+                f"{path}: found no zstandard; type: pip install 'hanspan[zst]'"
+            ) from None
+        damaged += (zstandard.ZstdError,)
+        opener = zstandard.open
+    try:
+        with opener(path, mode + "t", encoding="utf-8", newline="\n") as stream:
+            yield cast(IO[str], stream)
+    except (UnicodeDecodeError, *damaged) as err:
+        if mode != "r":  # of another file, which the caller reads meanwhile
+            raise
+        if isinstance(err, UnicodeDecodeError):
+            raise HanspanError(
+                f"{path}: not UTF-8 ({err.reason} at byte {err.start}); convert it first: "
+                f"iconv -f GB18030 -t UTF-8 {path.name}"
+            ) from None
+        raise HanspanError(f"{path}: damaged ({err})") from None
 
 
 @contextlib.contextmanager
@@ -208,18 +222,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Line number and value, or the exception that reading it raised."""
     if _suffix(path) == ".parquet":
-        import pyarrow.parquet as pq
-
-        if not path.is_file():
-            raise HanspanError(f"{path}: no such file; expected a file to read")
-        number = 0
-        for batch in pq.ParquetFile(path).iter_batches(_PARQUET_BATCH):
-            for row in batch.to_pylist():
-                number += 1
-                for key in ("labels", "meta"):
-                    if isinstance(row.get(key), str):
-                        row[key] = json.loads(row[key])
-                yield number, row
+        yield from _parquet_rows(path)
         return
     with open_text(path) as stream:
         number = 0
@@ -242,6 +245,37 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
                 yield number, json.loads(line)
             except json.JSONDecodeError as err:
                 yield number, HanspanError(f"not JSON: {err.msg} at column {err.colno}")
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    pa = _pyarrow(path)
+    if not path.is_file():
+        raise HanspanError(f"{path}: no such file; expected a file to read")
+    number = 0
+    try:
+        for batch in pa.parquet.ParquetFile(path).iter_batches(_PARQUET_BATCH):
+            for row in batch.to_pylist():
+                number += 1
+                try:
+                    for key in ("labels", "meta"):
+                        if isinstance(row.get(key), str):
+                            row[key] = json.loads(row[key])
+                except json.JSONDecodeError as err:
+                    yield number, HanspanError(f"{key!r} is not JSON: {err.msg}")
+                    continue
+                yield number, row
+    except (pa.ArrowException, OSError) as err:
+        reason = " ".join(str(err).split())[:200]
+        raise HanspanError(f"{path}: damaged near row {number + 1} ({reason})") from None
+
+
+def _pyarrow(path: Path) -> Any:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet
+    except ImportError:
+        raise HanspanError(f"{path}: found no pyarrow; type: pip install pyarrow") from None
+    return pa
 
 
 def read_documents(
@@ -294,9 +328,7 @@ def write_documents(path: str | os.PathLike[str], documents: Iterable[Document])
 
 
 def _write_parquet(path: Path, documents: Iterable[Document]) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    pa = _pyarrow(path)
     span = pa.struct(
         [
             ("start", pa.int32()),
@@ -316,7 +348,7 @@ def _write_parquet(path: Path, documents: Iterable[Document]) -> int:
         ]
     )
     count = 0
-    with whole(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    with whole(path) as temporary, pa.parquet.ParquetWriter(temporary, schema) as writer:
         rows: list[dict[str, Any]] = []
         for document in documents:
             row = to_json(document)
