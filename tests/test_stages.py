@@ -19,7 +19,9 @@ from click.testing import CliRunner, Result
 
 from hanspan.cli import main
 from hanspan.cli_run import best_example
+from hanspan.config import load_config
 from hanspan.data import Document, Span, read_documents, write_documents
+from hanspan.stages import stages_of
 
 CONFIG = """\
 task: {{label_set: news, name: tiny}}
@@ -125,6 +127,38 @@ def test_labels_that_rows_bring_along_do_not_reach_training(tmp_path: Path) -> N
     assert shown.exit_code == 0, shown.output
     (found,) = read_documents(tmp_path / "out" / "documents.jsonl")
     assert (found.text, found.spans, dict(found.labels)) == ("我们吃饭。", (), {})
+
+
+def test_without_gold_all_but_measuring_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("hanspan.stages._log.warning", lambda form, *a: said.append(form % a))
+    config = write_config(tmp_path, exclude=str(tmp_path / "gold/*.jsonl"))
+    shown = hanspan("run", config, f"evaluate.gold={tmp_path / 'gold/dev.jsonl'}")
+    assert shown.exit_code == 0, shown.output
+    assert (tmp_path / "out/predictions.jsonl").is_file()
+    assert not (tmp_path / "out/report.json").exists()
+    assert any("dev.jsonl: no such file" in s and "not measured" in s for s in said)
+    assert any("not kept out of training" in s for s in said)
+
+
+def test_hand_labels_are_an_input_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANSPAN_DATA", str(tmp_path))
+    config = write_config(tmp_path)
+    mixed = ["train.mode=mixed", "train.hand=${HANSPAN_DATA}/hand.jsonl"]
+    shown = hanspan("run", config, *mixed, "--only", "pages")
+    assert (shown.exit_code, "train.hand: " in shown.output) == (2, True), shown.output
+    shown = hanspan("run", config, mixed[0], "--dry-run")
+    assert (shown.exit_code, "expected train.hand=" in shown.output) == (2, True), shown.output
+    write_documents(tmp_path / "hand.jsonl", [Document("a", "韩冰说。", (Span(0, 2, "PER"),))])
+    (train,) = (s for s in stages_of(load_config(config, mixed)) if s.name == "train")
+    assert tmp_path / "hand.jsonl" in train.inputs  # another content, another training
+    assert train.settings["hand"] == str(tmp_path / "hand.jsonl")
+    (train,) = (s for s in stages_of(load_config(config, mixed[1:])) if s.name == "train")
+    assert tmp_path / "hand.jsonl" not in train.inputs  # weak mode reads none
 
 
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ class EvaluateSettings(Section):
     """Measuring on gold; training never sees it."""
 
     gold: str | None = None
-    """Documents with hand labels; without it the stage is left out."""
+    """Documents with hand labels; without it, or where it is not there, the stage is left out."""
     map: dict[str, str] = Field(default_factory=dict)
     """Renames labels on both sides; an empty name drops the label."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,10 @@ from hanspan.data import Document, read_documents, whole, write_documents
 from hanspan.errors import HanspanError
 from hanspan.evaluate import Report, evaluate, flat
 from hanspan.run import Progress, Stage, commit_of, versions
+from hanspan.train_settings import TrainSettings
 
+_log = logging.getLogger("hanspan")
+_NOT_EXCLUDED = "its texts are not kept out of training"
 RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
 """The three systems of a run's score table."""
 _INFERENCE = [
@@ -46,7 +50,7 @@ def pages_stage(config: Config, out: Path) -> Stage:
     inputs = [(path, item.limit) for item in config.pages.input for path in expand(item.path)]
     if not inputs:
         raise HanspanError("pages.input: nothing to read; expected files, such as input: [*.txt]")
-    exclude = [path for text in config.pages.exclude for path in _there(text)]
+    exclude = [path for text in config.pages.exclude for path in _there(text, _NOT_EXCLUDED)]
     output = out / "documents.jsonl"
 
     def work(progress: Progress) -> Mapping[str, Any]:
@@ -100,11 +104,12 @@ def _gather(parts: Sequence[Path], output: Path, kind: str) -> None:
         temporary.write_text(rows, "utf-8")
 
 
-def _there(path: str) -> list[Path]:
-    """The files of a path; none when the folder of gold is not there (weak mode needs none)."""
+def _there(path: str, what: str) -> list[Path]:
+    """The files of a path; none, with a notice, when gold is not there (weak mode needs none)."""
     try:
         return expand(path)
-    except HanspanError:
+    except HanspanError as err:
+        _log.warning("%s; %s", err, what)
         return []
 
 
@@ -195,7 +200,9 @@ def train_stage(config: Config, out: Path) -> Stage:
     from hanspan.soft import soft_path
 
     source, output = out / "train.jsonl", out / "run"
-    settings = config.train.model_copy(update={"seed": config.seed})
+    more = _more_for_training(config.train, out)
+    files = {key: str(path) for key, path in more.items()}
+    settings = config.train.model_copy(update={"seed": config.seed, **files})
 
     def work(progress: Progress) -> Mapping[str, Any]:
         from hanspan.train import train
@@ -206,10 +213,33 @@ def train_stage(config: Config, out: Path) -> Stage:
         *("agreement", "batches", "decode", "encode", "encoders", "fit", "hidden", "joint"),
         *("losses", "meta", "model", "rows", "selftrain", "shapes", "train", "train_data"),
     )
-    inputs = (source, soft_path(source))
+    inputs = (source, soft_path(source), *more.values())
     return Stage(
         "train", inputs, (output,), settings.model_dump(mode="json"), code, work, keeps=True
     )
+
+
+def _more_for_training(train: TrainSettings, out: Path) -> dict[str, Path]:
+    """What training reads beside the soft labels; in weak mode no hand label is among it.
+
+    Raises:
+        HanspanError: before any stage has run, if a file is not there that none of them makes.
+    """
+    if train.mode == "mixed" and not train.hand:
+        raise HanspanError("train.mode=mixed: no hand labels found; expected train.hand=FILE.jsonl")
+    wanted = {
+        "hand": train.hand if train.mode != "weak" else None,
+        "pool": train.pool if train.rounds else None,
+    }
+    found = {}
+    for key, path in wanted.items():
+        try:
+            if path:
+                made_here = Path(path).is_relative_to(out)
+                found[key] = Path(path) if made_here else expand(path)[0]
+        except HanspanError as err:
+            raise HanspanError(f"train.{key}: {err}") from None
+    return found
 
 
 def evaluate_stage(config: Config, out: Path) -> Stage:
@@ -384,8 +414,11 @@ def predict_stage(config: Config, out: Path) -> Stage:
 
 
 def stages_of(config: Config) -> list[Stage]:
-    """All stages of a config, in order; ``evaluate`` only where gold is named."""
+    """All stages of a config, in order; ``evaluate`` only where gold is named and there."""
     out = Path(config.out)
+    if config.evaluate.gold and not _there(config.evaluate.gold, "the model is not measured"):
+        unmeasured = config.evaluate.model_copy(update={"gold": None})
+        config = config.model_copy(update={"evaluate": unmeasured})
     makers = [pages_stage, label_stage, aggregate_stage, train_stage]
     makers += [evaluate_stage] if config.evaluate.gold else []
     makers += [bundle_stage, predict_stage]
