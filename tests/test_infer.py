@@ -281,6 +281,16 @@ def test_predict_files(tmp_path: Path) -> None:
     assert ticks[-1] == (2, 2, "documents")
 
 
+def test_predict_never_reads_what_it_writes(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("甲丙戊\n辰", "utf-8")
+    (tmp_path / "in.jsonl").write_text('{"id": "a", "text": "子卯"}\nno json\n', "utf-8")
+    for _ in range(2):
+        summary = predict(tmp_path, tmp_path / "out.jsonl", model=tiny.bundle_folder())
+        assert (summary.documents, summary.rejected) == (3, 1)
+    with pytest.raises(HanspanError, match=r"in\.jsonl: found the input under this name"):
+        predict(tmp_path / "in.jsonl", tmp_path / "in.jsonl", model=tiny.bundle_folder())
+
+
 @pytest.mark.parametrize("name", ["none.jsonl", "none"])
 def test_predict_names_a_missing_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(HanspanError, match="no such file"):

@@ -94,13 +94,16 @@ def predict(
         raise HanspanError(f"{input_path}: no such file; expected text or documents to read")
     if uncertain is not None and uncertain < 1:
         raise HanspanError(f"uncertain={uncertain}: expected how many texts to write, 1 or more")
+    own = (output.resolve(), Path(f"{output}.rejected.jsonl").resolve())
+    if not stdin and Path(input_path).resolve() in own:
+        raise HanspanError(f"{output}: found the input under this name; expected another output")
     kind, write = form_of(output, form), writer_for(output, form)
     folder = find_model(model, backend=backend, revision=revision, precision=precision)
     extract = Extractor.from_pretrained(folder, backend, precision=precision, rules=apply_rules)
     options: dict[str, Any] = {"labels": labels, "thresholds": thresholds}
     options |= {"rules": rules, "values": values}
     rejected: list[dict[str, Any]] = []
-    source = read_any(input_path, rejected=rejected)
+    source = read_any(input_path, rejected=rejected, without=own)
     tally = _Tally(progress)
     if uncertain is not None:
         chosen, looked_at = _least_sure(extract, source, uncertain, progress)

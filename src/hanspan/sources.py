@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,10 @@ _MAX_FIELD = 16 << 20
 
 
 def read_any(
-    path: str | os.PathLike[str], *, rejected: list[dict[str, Any]] | None = None
+    path: str | os.PathLike[str],
+    *,
+    rejected: list[dict[str, Any]] | None = None,
+    without: Collection[Path] = (),
 ) -> Iterator[Document]:
     """Documents of a file of any known kind, of a folder of such files, or of ``-`` (stdin).
 
@@ -29,6 +32,7 @@ def read_any(
     Args:
         path: what to read.
         rejected: as in :func:`hanspan.data.read_documents`.
+        without: resolved paths that are passed over in a folder, such as an earlier output.
 
     Raises:
         HanspanError: for a missing file or an unknown kind; for the first bad row when
@@ -40,6 +44,7 @@ def read_any(
     path = Path(path)
     if path.is_dir():
         known = [p for p in sorted(path.rglob("*")) if p.is_file() and _kind(p)]
+        known = [p for p in known if p.resolve() not in without]
         known = [p for p in known if not any(x.startswith(".") for x in p.parts[len(path.parts) :])]
         if not known:
             raise HanspanError(
