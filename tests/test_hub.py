@@ -330,7 +330,7 @@ def test_weak_labels_become_a_data_set(hub: FakeHub, tmp_path: Path) -> None:
         publish.push_dataset([tmp_path / "x.docx"], f"{OWNER}/weak", **options)
 
 
-def test_the_commands(hub: FakeHub, tmp_path: Path) -> None:
+def test_the_commands(hub: FakeHub, changed: Path, tmp_path: Path) -> None:
     """As typed, with the token in the environment alone."""
     env = {
         **os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN,
@@ -352,6 +352,11 @@ def test_the_commands(hub: FakeHub, tmp_path: Path) -> None:
     assert (
         hub.repo(NAME).branches["main"].encode() in hub.repo(NAME + "-demo", "space").tree["app.py"]
     )
+    done = hanspan("push", changed, NAME, "--revision", "v2")
+    assert done.stdout.splitlines()[1].endswith(f"--model {NAME} --revision v2")
+    done = hanspan("push", changed, NAME, "--pr", "--space")
+    assert done.stdout.splitlines()[0].endswith("/discussions/1"), done.stderr
+    assert b"'refs/pr/1'" in hub.repo(NAME + "-demo", "space").tree["app.py"]
     hub.script("GET /api/models/", status=401)
     failed = hanspan("pull", NAME)
     assert failed.returncode == 2

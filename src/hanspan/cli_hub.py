@@ -26,6 +26,8 @@ def push(
     \b
     hf auth login
     hanspan push runs/quickstart/bundle me/my-first-model --private
+    hanspan push runs/quickstart/bundle me/my-first-model --space
+    hanspan push runs/quickstart/bundle team/their-model --pr
     """
     from hanspan.hub import push as work
 
@@ -34,10 +36,12 @@ def push(
     if space:
         from hanspan.publish import push_space
 
-        pin = None if pr else url.rsplit("/", 1)[-1]
+        pin = url.rsplit("/", 1)[-1]
+        pin = f"refs/pr/{pin}" if pr else pin  # the model just pushed, merged or not
         click.echo(push_space(repo, revision=pin, private=private))
     if not pr:
-        click.echo(f"next: hanspan predict IN.jsonl OUT.jsonl --model {repo}")
+        at = f" --revision {revision}" if revision else ""
+        click.echo(f"next: hanspan predict IN.jsonl OUT.jsonl --model {repo}{at}")
 
 
 @click.command("push-dataset")
