@@ -103,3 +103,22 @@ def test_an_empty_file_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     assert shown.exit_code == 2
     assert "no document found" in shown.output
     assert [p.name for p in tmp_path.iterdir()] == ["empty.jsonl"]
+
+
+def test_predict_says_where_rejected_rows_are_and_that_there_was_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "韩冰说"}\nno json\n', "utf-8")
+    (tmp_path / "empty.jsonl").write_text("", "utf-8")
+    shown = hanspan("predict", tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert shown.exit_code == 0, shown.output
+    assert f"1 rejected, see {tmp_path / 'out.jsonl.rejected.jsonl'}" in shown.output
+    shown = hanspan("predict", tmp_path / "empty.jsonl", tmp_path / "out.jsonl")
+    assert f"no documents -> {tmp_path / 'out.jsonl'}" in shown.output
+
+
+def test_import_does_not_write_over_its_input(tmp_path: Path) -> None:
+    path = tmp_path / "x.doccano.jsonl"
+    path.write_text('{"text": "韩冰说", "label": [[0, 2, "PER"]]}\n', "utf-8")
+    shown = hanspan("import", path, path)
+    assert shown.exit_code == 2
+    assert "found the input under this name" in shown.output
+    assert "label" in path.read_text("utf-8")

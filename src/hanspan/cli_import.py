@@ -28,6 +28,8 @@ def import_(source: Path, output: Path, form: str | None) -> None:
     from hanspan.data import write_documents, write_rejected
     from hanspan.formats import read_form
 
+    if source.resolve() == output.resolve():
+        raise HanspanError(f"{output}: found the input under this name; expected another output")
     rejected: list[dict[str, Any]] = []
     documents = list(read_form(source, form, rejected))
     if not documents:

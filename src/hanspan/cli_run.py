@@ -95,7 +95,8 @@ def best_example(path: Path, longest: int = 90) -> Document | None:
 
 def say(summary: Any, output: Path, following: str) -> None:
     """What one stage did, where it wrote, and the next command."""
-    show(
-        f"{short_facts(dataclasses.asdict(summary))} -> {output}",
-        click.style(f"next: {following}", dim=True),
-    )
+    facts = dataclasses.asdict(summary)
+    show(f"{short_facts(facts) or 'no documents'} -> {output}")
+    if facts.get("rejected"):
+        show(f"{facts['rejected']} rejected, see {output}.rejected.jsonl")
+    show(click.style(f"next: {following}", dim=True))
