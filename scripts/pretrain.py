@@ -65,9 +65,18 @@ def check_shards(settings: PretrainSettings) -> None:
 
 
 def branch(settings: PretrainSettings, target: Path, decay_tokens: int) -> PretrainSettings:
-    """Settings of a decayed branch; the first call copies the checkpoint into `target`."""
+    """Settings of a decayed branch; the first call copies the checkpoint into `target`.
+
+    Raises:
+        HanspanError: without a checkpoint, or where the branch would go into the run itself.
+    """
+    from hanspan.errors import HanspanError
     from hanspan.pretrain.checkpoint import read_header
 
+    if target.resolve() == Path(settings.folder).resolve():
+        raise HanspanError(f"pretrain: --branch {target} is the run itself; give another folder")
+    if decay_tokens < 1:
+        raise HanspanError(f"pretrain: --decay-tokens {decay_tokens} is below 1")
     begun = target / "checkpoint-start.safetensors"
     if not begun.exists():
         source = Path(settings.folder) / "checkpoint.safetensors"

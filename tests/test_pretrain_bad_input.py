@@ -137,6 +137,16 @@ def test_corrupt_shards_and_how_they_are_mended(
         ("run.micro_tokens.x=1", "no keys below it"),
         ("run.windows.0.length=8", "lists are given whole"),
         ("run.optim.lr", "is not key.path=value"),
+        ("run.heldout_rows=0", "run.heldout_rows: must be 1 or more"),
+        ("run.schedule.decay_tokens=-1", "decay_tokens must be 0 or more"),
+        ("threads=-1", "threads: -1 is below 0"),
+        ("corpus=5", "corpus: expected keys, found 5"),
+        ("corpus.heldout_one_in=0", "heldout_one_in: 0 is below 1"),
+        (
+            "corpus.sources=[{name: a, weight: 1, files: []},{name: a, weight: 1, files: []}]",
+            "two have the same name",
+        ),
+        ("corpus.sources=[{name: a/b, weight: 1, files: []}]", "without / and not empty"),
     ],
 )
 def test_other_settings_stop_before_a_step(
@@ -147,6 +157,53 @@ def test_other_settings_stop_before_a_step(
     assert status == 2
     assert re.search(words, error, re.S)
     assert (here / "run/checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("no json", r"dev\.jsonl:2 is not a row"),
+        ('{"x": 1}', r"dev\.jsonl:2 is not a row .*'text'"),
+        ('{"text": 5}', r"dev\.jsonl:2: \"text\" is 5, expected a string"),
+    ],
+)
+def test_a_row_without_text_is_named(here: Path, command: Any, row: str, words: str) -> None:
+    dev, raw = here / "data/gold/one/dev.jsonl", here / "data/unlabelled/titles.txt"
+    (here / "shards/shards.json").unlink()
+    good = dev.read_text("utf-8")
+    dev.write_text(good + row + "\n", "utf-8")
+    status, error = command("--only", "shards")
+    assert status == 2
+    assert re.search(words, error)
+    dev.write_text(good, "utf-8")
+    raw.with_suffix(".dev.jsonl").write_text('{"text": "字"}\n' + row + "\n", "utf-8")
+    files = "corpus.sources=[{name: a, weight: 1, files: [unlabelled/titles.dev.jsonl]}]"
+    status, error = command("--only", "shards", files)
+    assert status == 2
+    assert re.search(words, error)
+
+
+def test_a_branch_is_another_folder_and_has_tokens(here: Path, command: Any) -> None:
+    before = sorted(p.name for p in (here / "run").iterdir())
+    status, error = command("--branch", here / "run")
+    assert status == 2
+    assert "is the run itself" in error
+    assert sorted(p.name for p in (here / "run").iterdir()) == before
+    status, error = command("--branch", here / "b", "--decay-tokens", "-5")
+    assert status == 2
+    assert "--decay-tokens -5 is below 1" in error
+    assert not (here / "b").exists()
+
+
+def test_an_export_never_replaces_what_is_no_model(here: Path, command: Any) -> None:
+    status, error = command("--export", here / "run", here / "data")
+    assert status == 2
+    assert "holds something else than a model" in error
+    assert (here / "data/unlabelled").is_dir()
+    (here / "out").mkdir()
+    for _ in range(2):  # into an empty folder, then over the export before
+        assert command("--export", here / "run", here / "out")[0] == 0
+        assert (here / "out/model.safetensors").is_file()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hanspan.errors import HanspanError
-from hanspan.pretrain.exclude import DevTexts, normalize
+from hanspan.pretrain.exclude import DevTexts, normalize, text_of
 from hanspan.pretrain.tokenizer import SEP, CharTable, build_vocab, load_vocab, save_tokenizer
 
 MIN_DUPLICATE = 12  # letters; shorter lines ("第一条") recur by right
@@ -68,12 +68,7 @@ def read_texts(path: Path) -> Iterator[str]:
                 if ".jsonl" not in path.name:
                     yield line.rstrip("\n")
                     continue
-                try:
-                    yield json.loads(line)["text"]
-                except (ValueError, KeyError, TypeError) as error:
-                    raise HanspanError(
-                        f'pretrain: {path}:{number} is not a row {{"text": ...}} ({error})'
-                    ) from error
+                yield text_of(line, f"{path}:{number}")
     except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
         raise HanspanError(
             f"pretrain: {path} cannot be read ({error}); fetch the file again"

@@ -25,6 +25,17 @@ def normalize(text: str) -> str:
     return _DROP.sub("", unicodedata.normalize("NFKC", text)).lower()
 
 
+def text_of(line: str, place: str) -> str:
+    """The text of a JSON row; a row without one is a HanspanError that names its place."""
+    try:
+        text = json.loads(line)["text"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise HanspanError(f'pretrain: {place} is not a row {{"text": ...}} ({error})') from error
+    if not isinstance(text, str):
+        raise HanspanError(f'pretrain: {place}: "text" is {text!r}, expected a string')
+    return text
+
+
 class DevTexts:
     """The sentences of all dev texts, indexed for a quick containment test."""
 
@@ -55,7 +66,9 @@ class DevTexts:
         texts = []
         for path in paths:
             with open_text(path) as lines:
-                texts += [json.loads(line)["text"] for line in lines if line.strip()]
+                for number, line in enumerate(lines, 1):
+                    if line.strip():
+                        texts.append(text_of(line, f"{path}:{number}"))
         return cls(texts)
 
     def holds(self, letters: str) -> bool:

@@ -50,8 +50,18 @@ def export_encoder(settings: "PretrainSettings", shards: Shards, run: Path, out:
     """Write `out` whole or not at all from the checkpoint of `run`.
 
     The folder loads by AutoTokenizer, AutoModel and AutoModelForMaskedLM; the weights are fp16
-    and should be loaded with dtype=float32 on a CPU.
+    and should be loaded with dtype=float32 on a CPU. An `out` that holds something else than a
+    model is a HanspanError.
     """
+    if (
+        out.exists()
+        and not (out / "config.json").is_file()
+        and (not out.is_dir() or any(out.iterdir()))
+    ):
+        raise HanspanError(
+            f"pretrain: {out} holds something else than a model; it would be lost: give a folder "
+            "that is new, empty, or an earlier export"
+        )
     model, progress = load_network(settings, shards, run / "checkpoint.safetensors")
     buffers = {name: b.clone() for name, b in model.named_buffers()}
     _restore(model.half().float(), buffers)

@@ -77,5 +77,9 @@ class RunSettings:
                 not any(self.weights.values()) or min(self.weights.values()) < 0
             ),
             "log_every: must be 1 or more": self.log_every < 1,
+            "heldout_rows: must be 1 or more": self.heldout_rows < 1,
+            "schedule: warmup_steps and decay_tokens must be 0 or more": (
+                min(self.schedule.warmup_steps, self.schedule.decay_tokens) < 0
+            ),
         }
         return [text for text, found in wrong.items() if found]

@@ -40,6 +40,20 @@ class PretrainSettings:
     run: RunSettings
     threads: int = 0
 
+    def problems(self) -> list[str]:
+        """Values that no run can work with, one line each."""
+        corpus, names = self.corpus, [s.name for s in self.corpus.sources]
+        wrong = {
+            f"threads: {self.threads} is below 0": self.threads < 0,
+            "corpus.sources: two have the same name": len(set(names)) < len(names),
+            "corpus.sources: a name is a part of a file name, without / and not empty": any(
+                not name or "/" in name for name in names
+            ),
+            f"corpus.heldout_one_in: {corpus.heldout_one_in} is below 1": corpus.heldout_one_in < 1,
+        }
+        found = [text for text, is_wrong in wrong.items() if is_wrong]
+        return found + [f"run.{p}" for p in self.run.problems()]
+
 
 def load_settings(path: Path, overrides: typing.Sequence[str] = ()) -> PretrainSettings:
     """Read a YAML file and apply overrides such as `run.optim.lr=2e-3`."""
@@ -57,7 +71,8 @@ def load_settings(path: Path, overrides: typing.Sequence[str] = ()) -> PretrainS
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"pretrain: {path} or an override is not YAML ({error})") from error
     run = tree.get("run") or {}
-    sources = (tree.get("corpus") or {}).get("sources")
+    corpus = tree.get("corpus")
+    sources = corpus.get("sources") if isinstance(corpus, dict) else None
     if isinstance(run, dict) and isinstance(sources, list):
         run.setdefault(
             "weights", {s.get("name"): s.get("weight") for s in sources if isinstance(s, dict)}
@@ -66,7 +81,7 @@ def load_settings(path: Path, overrides: typing.Sequence[str] = ()) -> PretrainS
     problems: list[str] = []
     settings = _build(PretrainSettings, tree, "", problems)
     if not problems:
-        problems = [f"run.{p}" for p in settings.run.problems()]
+        problems = settings.problems()
     if problems:
         raise ConfigError(f"pretrain: {path}:\n" + "\n".join(f"  {p}" for p in problems))
     return typing.cast(PretrainSettings, settings)
