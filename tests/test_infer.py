@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -352,6 +353,27 @@ def test_another_option_or_input_starts_anew(tmp_path: Path) -> None:
         assert summary.resumed == 0
         assert set(summary.spans) == set(labels)
         out.unlink()
+
+
+@pytest.mark.parametrize(("version", "goes_on"), [("1", True), ("2", False), ("", False)])
+def test_with_rules_it_goes_on_while_these_are_the_same(
+    tmp_path: Path, version: str, goes_on: bool
+) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    write_documents(source, [Document(str(i), "甲丙戊。辰") for i in range(600)])
+    options: dict[str, Any] = {"model": tiny.bundle_folder(), "rules": "on"}
+    options["apply_rules"] = lambda document: document.with_spans([Span(4, 5, "LOC", 1.0, "rule")])
+
+    def stop(done: int, total: int | None, what: str) -> None:
+        if done > 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(source, out, progress=stop, rules_version="1", **options)
+    summary = predict(source, out, rules_version=version, **options)
+    assert bool(summary.resumed) == goes_on
+    assert summary.documents == 600
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_sureness_is_that_of_the_weakest_tokens(extract: Extractor) -> None:

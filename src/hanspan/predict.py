@@ -62,6 +62,7 @@ def predict(
     thresholds: Mapping[str, float] | float | None = None,
     rules: str = "off",
     apply_rules: Rules | None = None,
+    rules_version: str = "",
     values: bool = False,
     form: str | None = None,
     uncertain: int | None = None,
@@ -70,7 +71,7 @@ def predict(
     """Find spans and topics in every document of a file.
 
     A run that was stopped goes on where it was, as long as input, model and options are the
-    same (standard input cannot be gone on with).
+    same (standard input cannot be gone on with, nor rules without a version).
 
     Args:
         input_path: documents, CSV, plain text, a folder of these, or ``-``
@@ -79,6 +80,7 @@ def predict(
         model, backend, revision, precision: as in ``Extractor.from_pretrained``.
         batch_size, labels, thresholds, rules, values: as in ``Extractor.pipe``.
         apply_rules: puts the votes of rules on a document; for ``rules`` on and only.
+        rules_version: tells these rules from others, as ``RuleSet.version`` does.
         form: of the output, where its name does not say it.
         uncertain: write only this many texts, those that the model is least sure of, with its
             guesses, the least sure first: what is most worth annotating.
@@ -114,10 +116,10 @@ def predict(
     made_from = {
         "input": "-" if stdin else print_of(input_path), "model": print_of(folder),
         "backend": extract.backend, "precision": precision, "version": 1,
-        **options, "labels": labels_key,
+        **options, "labels": labels_key, "rules_version": rules_version,
     }  # fmt: skip
     journal = Journal(output, made_from)
-    if stdin or rules != "off":  # neither can be compared with what it was
+    if stdin or (rules != "off" and not rules_version):  # none to compare with what it was
         journal.remove()
         write(output, tally.count(extract.pipe(source, batch_size, **options)))
         write_rejected(output, rejected)
