@@ -162,6 +162,9 @@ def test_a_killed_run_goes_on_exactly(tmp_path: Path, accumulate: int) -> None:
     with pytest.raises(Killed):
         train(path, tmp_path / "cut", settings, progress=kill)
     assert not (tmp_path / "cut" / "model").exists()
+    half = tmp_path / "cut" / "work" / "student-1" / "checkpoint-9"
+    half.mkdir()  # as a kill leaves it that comes while it is written
+    (half / "model.safetensors").write_bytes(b"half")
     seen: list[int] = []
     train(path, tmp_path / "cut", settings, progress=lambda step, *_: seen.append(step))
     assert seen[0] == 7  # from the checkpoint at step 6

@@ -16,7 +16,6 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from hanspan.batches import Collator, RowDataset, label_rates
 from hanspan.encode import TextEncoder
@@ -226,6 +225,13 @@ def _groups(model: JointModel, lr: float, factor: float, decay: float) -> list[d
     return [{"params": p, "lr": key[0], "weight_decay": key[1]} for key, p in groups.items()]
 
 
+def _last_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that is whole: a kill while one is written leaves it without state."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return str(newest) if newest else None
+
+
 def fit(
     model: JointModel,
     rows: Sequence[Row],
@@ -322,7 +328,7 @@ def fit(
         pair_weight=pair_weight,
     )
     trainer.remove_callback(PrinterCallback)
-    last = get_last_checkpoint(str(folder)) if resume else None
+    last = _last_checkpoint(folder) if resume else None
     started = perf_counter()
     shapes = {(max(1, settings.batch_tokens // length), length) for length in fixed}
     with compiled_encoder(model, shapes) if fixed else nullcontext():
