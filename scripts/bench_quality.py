@@ -73,7 +73,10 @@ def rows_of_group(
         name = what.replace(" ", "").replace(",", "-")
         model = bench.student(path, work / name, chosen)
         for wanted in group.sets:
-            f1 = add(what, wanted, bench.predicted(model, bench.gold_of(wanted)))
+            found = bench.predicted(model, bench.gold_of(wanted))
+            f1 = add(what, wanted, found)
+            if group.rules:
+                add(f"{what} with rules", wanted, bench.with_rules(group, found))
             weak[wanted.name] = f1 if "hand" not in what else weak.get(wanted.name, f1)
     if "supervised" in only:
         counts = [*(CURVE if curve else ()), *([300] if quick else [None])]

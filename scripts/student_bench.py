@@ -232,22 +232,27 @@ def predicted(model: Path, documents: Iterable[Document]) -> list[Document]:
     bare = [replace(d, spans=(), labels={}) for d in documents]
     if not (model / "model.safetensors").is_file():
         extract = Extractor.from_pretrained(model)
-        return [replace(d, id=b.id) for b, d in zip(bare, extract.pipe([d.text for d in bare]), strict=True)]
+        return [
+            replace(d, id=b.id)
+            for b, d in zip(bare, extract.pipe([d.text for d in bare]), strict=True)
+        ]
     loaded, _, meta = load_model(model)
     forward = forward_fn(loaded, bf16=use_bf16("auto", "cpu"))
     return list(tag_documents(bare, TextEncoder.from_folder(model), forward, meta))
 
 
 def with_rules(group: Group, answer: Iterable[Document]) -> list[Document]:
-    """A model's answer mixed with the votes of the group's rules, as ``--rules`` does."""
+    """A model's answer mixed with that of the group's rules, as ``--rules`` does."""
+    from hanspan.labelmodel.answering import answering
     from hanspan.merge import merge
     from hanspan.rules import load_rules
 
-    rules = load_rules(group.rules or "")
-    return [
-        d.with_spans(merge(d.spans, rules.apply(replace(d, spans=(), labels={})).spans))
-        for d in answer
-    ]
+    rules = answering(load_rules(group.rules or ""))
+    out = []
+    for d in answer:
+        said = rules(replace(d, spans=(), labels={}))
+        out.append(replace(d, spans=merge(d.spans, said.spans), labels={**d.labels, **said.labels}))
+    return out
 
 
 def known_mentions(path: Path) -> set[str]:

@@ -26,6 +26,7 @@ SURFACE = [
     "Extractor",
     "HanspanError",
     "Span",
+    "answering",
     "load_rules",
     "read_documents",
     "rule",

@@ -216,7 +216,8 @@ def test_rules_on_and_only_and_their_provenance() -> None:
         (0, 3, "PER", "model+rule:names"), (4, 6, "LOC", "rule:place"), (7, 8, "LOC", "model"),
     ]  # fmt: skip
     assert [s.source for s in extract(text, rules="only").spans] == ["rule:names", "rule:place"]
-    assert all(s.source == "model" for s in extract(text).spans)
+    assert extract(text) == extract(text, rules="on")
+    assert all(s.source == "model" for s in extract(text, rules="off").spans)
     with pytest.raises(HanspanError, match="found no rules"):
         Extractor.from_pretrained(tiny.bundle_folder())(text, rules="on")
 
@@ -239,8 +240,8 @@ def test_merge_is_flat_ordered_and_fair(votes: list[Span], model: list[Span]) ->
         assert a.end <= b.start
     assert not {s.label for s in merged} & {"NONE", "ENTITY"}
     loud = [vote for vote in votes if vote.label != "ENTITY"]
-    for span in flat:  # a model span goes only where a rule as sure spoke
-        rivals = [v for v in loud if span.overlaps(v) and v.score >= span.score]
+    for span in flat:  # a model span goes only where a rule spoke that is sure, or as sure
+        rivals = [v for v in loud if span.overlaps(v) and v.score >= min(span.score, 0.5)]
         if not rivals:
             assert any(triple(s) == triple(span) for s in merged)
     for vote in loud:  # and a rule of full weight only for another of full weight
@@ -254,11 +255,38 @@ def triple(span: Span) -> tuple[int, int, str]:
 
 
 def test_a_weak_rule_does_not_overrule_a_sure_model() -> None:
-    sure, weak = Span(0, 3, "PER", 0.95, "model"), Span(1, 4, "LOC", 0.6, "rule:weak")
+    sure, weak = Span(0, 3, "PER", 0.95, "model"), Span(1, 4, "LOC", 0.4, "rule:weak")
     assert merge([sure], [weak]) == (sure,)
-    assert merge([replace(sure, score=0.5)], [weak]) == (weak,)
+    assert merge([replace(sure, score=0.3)], [weak]) == (weak,)
+    likely = replace(weak, score=0.6)  # by the rules' own account: it stands
+    assert merge([sure], [likely]) == (likely,)
     nothing = Span(0, 2, "NONE", 1.0, "rule:no")
     assert merge([sure], [nothing]) == ()
+
+
+def test_rules_answer_as_one_beside_the_model(tmp_path: Path) -> None:
+    from hanspan.labelmodel.answering import answering
+    from hanspan.rules import load_rules
+
+    (tmp_path / "two.yaml").write_text(
+        "name: two\nlabels: [PER, LOC]\ntopics: [far, near]\nrules:\n"
+        "  long: {kind: lexicon, label: PER, entries: [甲丙戊], weight: 0.6}\n"
+        "  again: {kind: pattern, label: PER, pattern: 甲丙戊, weight: 0.6}\n"
+        "  short: {kind: pattern, label: LOC, pattern: 丙戊辰, weight: 0.9}\n"
+        "  never: {kind: negative, words: [木木]}\n"
+        "  far: {kind: keywords, topic: far, words: {甲丙: 1}}\n",
+        "utf-8",
+    )
+    rules = load_rules(tmp_path / "two.yaml")
+    found = answering(rules)(Document("a", "甲丙戊辰，木木木", (), {"source": "x"}))
+    told = [(s.start, s.end, s.label, s.source) for s in found.spans]
+    assert told == [(0, 3, "PER", "rule:long+rule:again"), (5, 7, "NONE", "rule:never")]
+    assert found.labels == {"source": "x", "topic": "far"}
+    extract = Extractor.from_pretrained(tiny.bundle_folder(), rules=answering(rules))
+    mixed = extract("甲丙戊辰，木木木", rules="on")
+    assert next((s.start, s.end, s.label) for s in mixed.spans) == (0, 3, "PER")
+    assert mixed.labels["topic"] == "far"
+    assert extract("木木木", rules="only").spans == ()
 
 
 # predict
@@ -632,3 +660,18 @@ def test_a_weak_vote_for_the_models_span_does_not_beat_a_sure_rule() -> None:
     votes = [Span(0, 1, "A", 1.0, "rule:mine"), Span(0, 3, "A", 0.2, "rule:weak")]
     (span,) = merge(model, votes)
     assert (span.start, span.end, span.source) == (0, 1, "rule:mine")
+
+
+def test_the_embedded_model_has_its_rules_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("会议9月2日在合肥召开，投资12.5亿元。\n", "utf-8")
+    found = {}
+    for name, more in (("with", ()), ("alone", ("--rules", "none"))):
+        out = tmp_path / f"{name}.jsonl"
+        code, said = hanspan("predict", tmp_path / "in.txt", out, *more)
+        assert code == 0, said
+        found[name] = [s.source for d in read_documents(out) for s in d.spans]
+    assert any("rule:" in source for source in found["with"])
+    assert set(found["alone"]) == {"model"}
+    code, said = hanspan("predict", tmp_path / "in.txt", tmp_path / "x", "--form", "hanspan",
+                         "--model", tiny.bundle_folder(), "--rules-only")  # fmt: skip
+    assert (code, "expected --rules NAME" in said) == (2, True)

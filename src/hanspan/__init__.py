@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hanspan.data import Document, Span, read_documents, write_documents
     from hanspan.errors import ConfigError, HanspanError
     from hanspan.extractor import Extractor
+    from hanspan.labelmodel import answering
     from hanspan.rules import load_rules, rule, topic_rule
 
 __version__ = "0.1.0"
@@ -21,6 +22,7 @@ _HOME = {
     "Extractor": "hanspan.extractor",
     "HanspanError": "hanspan.errors",
     "Span": "hanspan.data",
+    "answering": "hanspan.labelmodel",
     "load_rules": "hanspan.rules",
     "read_documents": "hanspan.data",
     "rule": "hanspan.rules",
@@ -34,6 +36,7 @@ __all__ = [
     "Extractor",
     "HanspanError",
     "Span",
+    "answering",
     "load_rules",
     "read_documents",
     "rule",

@@ -10,14 +10,24 @@ from hanspan.errors import HanspanError
 from hanspan.extractor import Rules
 from hanspan.formats import FORMS, READABLE, form_of
 
+NO_RULES = "none"
+EMBEDDED_RULES = "news"
+"""The rules that the embedded model learned from, mixed in where no other are named."""
 
-def rules_of(name: str | None) -> Rules | None:
-    """The rules of a shipped set or a YAML file, as the Extractor takes them."""
-    if name is None:
-        return None
+
+def rules_of(name: str | None, model: str | None) -> tuple[Rules | None, str]:
+    """The answer of a shipped rule set or a YAML file, as the Extractor takes it; its version.
+
+    The embedded model has the rules beside it that it learned from, unless ``name`` is "none".
+    """
+    name = name or (NO_RULES if model else EMBEDDED_RULES)
+    if name == NO_RULES:
+        return None, ""
+    from hanspan.labelmodel.answering import answering
     from hanspan.rules import load_rules
 
-    return load_rules(name).apply
+    rules = load_rules(name)
+    return answering(rules), rules.version
 
 
 def thresholds_of(text: str | None) -> dict[str, float] | float | None:
@@ -39,6 +49,12 @@ def thresholds_of(text: str | None) -> dict[str, float] | float | None:
         ) from None
 
 
+RULES_HELP = (
+    "Rules that go before the model where they speak: a shipped set or a YAML file. The embedded "
+    "model has the set news unless this is none."
+)
+
+
 @click.command()
 @click.argument("source", metavar="IN")
 @click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
@@ -50,7 +66,7 @@ def thresholds_of(text: str | None) -> dict[str, float] | float | None:
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--labels", help="Only these types: PER,ORG.")
 @click.option("--threshold", help="Least score: 0.5, or PER=0.6,ORG=0.4.")
-@click.option("--rules", "rule_set", help="Mix in rules: a shipped set or a YAML file.")
+@click.option("--rules", "rule_set", help=RULES_HELP)
 @click.option("--rules-only", is_flag=True, help="Ask the rules alone.")
 @click.option("--values", is_flag=True, help="Add values of times, amounts and counts to meta.")
 @click.option("--form", type=click.Choice(["hanspan", *FORMS]), help="Form of OUT.")
@@ -87,7 +103,8 @@ def predict(
     from hanspan.infer import predict as work
     from hanspan.terminal import progress_bar
 
-    if rules_only and not rule_set:
+    apply_rules, rules_version = rules_of(rule_set, model)
+    if rules_only and apply_rules is None:
         raise HanspanError("--rules-only: found no rules; expected --rules NAME too")
     with progress_bar("predict") as progress:
         summary = work(
@@ -99,8 +116,9 @@ def predict(
             batch_size=batch_size,
             labels=[name.strip() for name in labels.split(",")] if labels else None,
             thresholds=thresholds_of(threshold),
-            rules="only" if rules_only else "on" if rule_set else "off",
-            apply_rules=rules_of(rule_set),
+            rules="only" if rules_only else "on" if apply_rules else "off",
+            apply_rules=apply_rules,
+            rules_version=rules_version,
             values=values,
             form=form,
             uncertain=uncertain,

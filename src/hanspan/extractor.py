@@ -82,7 +82,8 @@ class Extractor:
             precision: ``int8``, ``fp32`` or ``auto`` (int8 where shipped); of ONNX.
             threads: of ONNX Runtime; None takes ``OMP_NUM_THREADS``, or all cores.
             device: of torch.
-            rules: puts the votes of rules on a document, for calls with ``rules="on"``.
+            rules: puts the spans of rules on a document, which then go before the model's
+                (:mod:`hanspan.merge`): ``answering(load_rules("news"))``.
 
         Raises:
             HanspanError: if there is no such model, or a bundle is damaged or hostile.
@@ -153,7 +154,7 @@ class Extractor:
         *,
         labels: Collection[str] | None = None,
         thresholds: Mapping[str, float] | float | None = None,
-        rules: str = "off",
+        rules: str | None = None,
         topic_scores: bool = False,
         values: bool = False,
         workers: int = 1,
@@ -166,8 +167,9 @@ class Extractor:
                 on a CPU it takes fewer where that is faster.
             labels: only spans of these types.
             thresholds: least score, by label or for all; over those of the bundle.
-            rules: ``off``; ``on``, both are merged by score (:mod:`hanspan.merge`); ``only``,
-                the model is not asked.
+            rules: ``on``, where rules speak they go before the model (:mod:`hanspan.merge`);
+                ``off``; ``only``, the model is not asked. Without it ``on`` if the Extractor was
+                given rules.
             topic_scores: put the probability of each topic into ``meta["topic_scores"]``.
             values: put normalised values into ``meta["values"]`` (:mod:`hanspan.values`).
             workers: threads that read; more than one pays with ``threads=1`` and many texts.
@@ -176,6 +178,7 @@ class Extractor:
             HanspanError: for an option that is not known.
         """
         keep = frozenset({labels} if isinstance(labels, str) else labels or ())
+        rules = rules or ("off" if self.rules is None else "on")
         if rules == "off":  # rules may bring types of their own
             self._check_labels(keep)
         meta = replace(self.meta, thresholds=self._limits(thresholds))
@@ -250,9 +253,9 @@ class Extractor:
         if rules != "off" and self.rules is not None:
             from hanspan.merge import merge
 
-            votes = self.rules(replace(document, spans=(), meta={}))
+            votes = self.rules(replace(document, spans=(), labels={}, meta={}))
             spans = merge(spans, votes.spans)
-            if tagged is None and (topic := _loudest(votes)):
+            if topic := votes.labels.get("topic") or _loudest(votes):
                 labels["topic"] = topic
         if keep:
             spans = tuple(span for span in spans if span.label in keep)

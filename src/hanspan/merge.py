@@ -11,15 +11,20 @@ from dataclasses import replace
 
 from hanspan.data import ENTITY, NONE, Span
 
+SURE = 0.5
+"""Score from which on a rule's span is more likely right than wrong by the rules' own account."""
+
 
 def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:
     """Flat spans from both.
 
     Votes of equal borders and label join their sources, and so does a model span with one of
-    them. What overlaps is settled by score, then for the rules, then for the longer span: a rule
-    of weight 1 (a user's own lexicon) always has its way, a weaker one only where the model is
-    less sure than its weight. A vote ``NONE`` that wins leaves its place empty; ``ENTITY`` votes
-    do nothing.
+    them. Where a span of rules and one of the model overlap, that of the rules has its way if its
+    score is at least :data:`SURE`: a student has learned from rules like these, and where they
+    speak it repeats them with faults of its own; it is to speak where they are silent. A fainter
+    one has to be surer than the model. Rules among themselves are settled by score, then for the
+    longer span; :func:`hanspan.labelmodel.answering.answering` weighs them better before.
+    A vote ``NONE`` that wins leaves its place empty; ``ENTITY`` votes do nothing.
 
     Args:
         model: flat spans.
@@ -42,9 +47,14 @@ def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:
         elif span.label != ENTITY:
             joined[key] = span
 
-    def rank(item: tuple[tuple[int, int, str], Span]) -> tuple[float, float, int, int, str]:
+    def rank(
+        item: tuple[tuple[int, int, str], Span],
+    ) -> tuple[bool, float, float, int, int, str]:
         key, span = item
-        return -span.score, -weight.get(key, 0.0), span.start - span.end, span.start, span.label
+        heard = weight.get(key, 0.0)
+        first = heard >= SURE
+        by = heard if first else span.score
+        return not first, -by, -heard, span.start - span.end, span.start, span.label
 
     taken: list[Span] = []
     for _, span in sorted(joined.items(), key=rank):

@@ -185,5 +185,6 @@ fetch("info").then((answer) => answer.json()).then((row) => {
   info = row;
   get("model").textContent = `${row.name} · ${row.backend}`;
   get("rules-box").hidden = !row.rules;
+  if (row.rules) get("rules").value = "on";
   return run();
 }).catch((err) => say(err.message, true));
