@@ -5,6 +5,7 @@ pytest tests/test_pretrain_bad_input.py
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import re
@@ -193,6 +194,21 @@ def test_a_branch_is_another_folder_and_has_tokens(here: Path, command: Any) -> 
     assert status == 2
     assert "--decay-tokens -5 is below 1" in error
     assert not (here / "b").exists()
+
+
+def test_the_card_lists_a_source_of_which_nothing_is_held_out(here: Path, command: Any) -> None:
+    file = here / "shards/titles.heldout.u16"
+    record = json.loads((here / "shards/shards.json").read_text("utf-8"))
+    empty = {"tokens": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    record["sources"]["titles"]["heldout"] = empty
+    file.write_bytes(b"")
+    (here / "shards/shards.json").write_text(json.dumps(record), "utf-8")
+    for floor in (here / "shards").glob("floor-*.json"):
+        floor.unlink()
+    assert command("--export", here / "run", here / "out")[0] == 0
+    tokens = record["sources"]["titles"]["train"]["tokens"]
+    card = (here / "out/README.md").read_text("utf-8")
+    assert f"| titles, none held out | 30% | {tokens:,} | | | |" in card
 
 
 def test_an_export_never_replaces_what_is_no_model(here: Path, command: Any) -> None:

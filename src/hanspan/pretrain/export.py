@@ -68,13 +68,16 @@ def export_encoder(settings: "PretrainSettings", shards: Shards, run: Path, out:
     rows = settings.run.heldout_rows
     scores = heldout_scores(model, shards, rows)  # of the weights as they will be read
     table = score_table(scores, cached_floor(shards, rows), shards)
+    unscored = {n: int(ids.size) for n, ids in shards.train.items() if n not in scores}
     _restore(model.half(), buffers)
     temporary = out.with_name(out.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(shards.folder / name, temporary / name)
-    (temporary / "README.md").write_text(card(settings, table, progress, model), encoding="utf-8")
+    (temporary / "README.md").write_text(
+        card(settings, table, progress, model, unscored), encoding="utf-8"
+    )
     for file in temporary.iterdir():
         file.chmod(0o644)
     _check(temporary)
@@ -110,9 +113,16 @@ def _check(folder: Path) -> None:
 
 
 def card(
-    settings: "PretrainSettings", table: list[tuple[Any, ...]], progress: dict[str, Any], model: Any
+    settings: "PretrainSettings",
+    table: list[tuple[Any, ...]],
+    progress: dict[str, Any],
+    model: Any,
+    unscored: dict[str, int],
 ) -> str:
-    """The README.md of the folder; every figure comes from the run's own files."""
+    """The README.md of the folder; every figure comes from the run's own files.
+
+    `unscored`: training characters of the sources of which no text was held out.
+    """
     run, network = settings.run, settings.run.network
     parameters = sum(p.numel() for p in model.parameters())
     shares = {s.name: s.weight for s in settings.corpus.sources}
@@ -165,6 +175,9 @@ def card(
         lines.append(
             f"| {name} | {share} | {characters:,} | {loss:.2f} | {accuracy:.1%} | {floor:.1%} |"
         )
+    for name, characters in unscored.items():
+        share = f"{shares[name] / total:.0%}" if name in shares else ""
+        lines.append(f"| {name}, none held out | {share} | {characters:,} | | | |")
     lines += [
         "",
         "Sources: 新闻联播 transcripts (xwlb), finance flashes of FinCUGE and CFSC (finance), "
