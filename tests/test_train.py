@@ -353,6 +353,36 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     load_model(tmp_path / "run" / "model")
 
 
+@pytest.mark.slow
+def test_two_processes_go_on_exactly(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 30)
+    script = tmp_path / "cut.py"
+    script.write_text(
+        "import os, sys\n"
+        "from hanspan.train import train\n"
+        "from hanspan.train_worker import settings_of\n"
+        "def kill(step, steps, what):\n"
+        "    if str(step) == sys.argv[3]:\n"
+        "        os._exit(1)\n"
+        "train(*sys.argv[1:3], settings_of(sys.argv[4:]), progress=kill)\n"
+    )
+    words = [f"{key}={value}" for key, value in FAST.items()]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    # The checkpoint of step 6 lies within the second epoch, which has batches of its own.
+    for name, step in (("whole", "never"), ("cut", "8"), ("cut", "never")):
+        call = [*command, str(script), str(path), str(tmp_path / name), step, *words]
+        done = subprocess.run(
+            [*call, "epochs=3", "save_every=3"],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert (done.returncode == 0) == (step == "never"), done.stderr[-2000:]
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
 def test_worker_names_wrong_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["a.jsonl", "run", "epochs=0", "speed=9"]) == 2
     text = capsys.readouterr().err

@@ -329,6 +329,9 @@ def fit(
     )
     trainer.remove_callback(PrinterCallback)
     last = _last_checkpoint(folder) if resume else None
+    resumed_at = int(last.rpartition("-")[2]) if last else 0
+    # In several processes, what skips the batches seen before hides the sampler from the Trainer.
+    sampler.set_epoch(resumed_at // per_epoch)
     started = perf_counter()
     shapes = {(max(1, settings.batch_tokens // length), length) for length in fixed}
     with compiled_encoder(model, shapes) if fixed else nullcontext():
@@ -339,5 +342,5 @@ def fit(
         tokens=trainer.tokens_seen,
         seconds=perf_counter() - started,
         loss=watch.last,
-        resumed_at=int(last.rsplit("-", 1)[1]) if last else 0,
+        resumed_at=resumed_at,
     )
