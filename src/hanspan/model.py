@@ -43,7 +43,10 @@ NEVER = -80.0
 
 def _last_linear(head: nn.Module) -> nn.Linear:
     """The layer of a head that makes the logits."""
-    return [m for m in head.modules() if isinstance(m, nn.Linear)][-1]
+    base = getattr(head, getattr(head, "base_model_prefix", ""), None)
+    # XLM-R and CamemBERT name the classifier before the encoder.
+    inner = set(base.modules()) if isinstance(base, nn.Module) else set()
+    return [m for m in head.modules() if isinstance(m, nn.Linear) and m not in inner][-1]
 
 
 def _auto(kind: str, source: Path, config: Any) -> Any:

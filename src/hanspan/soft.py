@@ -7,8 +7,10 @@ They live beside the documents: ``train.jsonl`` has ``train.soft.npz``, row for 
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,5 +121,5 @@ class SoftLabels:
                     file["prob"].astype(np.float32),
                     file["topic_prob"].astype(np.float32),
                 )
-        except (ValueError, KeyError, OSError) as err:
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as err:
             raise HanspanError(f"{path}: damaged or no soft labels ({err})") from None

@@ -18,14 +18,13 @@ from typing import Any
 from hanspan.config import Config, expand
 from hanspan.data import Document, read_documents, whole, write_documents
 from hanspan.errors import HanspanError
-from hanspan.evaluate import Report, evaluate, flat
+from hanspan.evaluate import Report, evaluate
 from hanspan.run import Progress, Stage, commit_of, versions
+from hanspan.systems import STUDENT, answers_of_systems
 from hanspan.train_settings import TrainSettings
 
 _log = logging.getLogger("hanspan")
 _NOT_EXCLUDED = "its texts are not kept out of training"
-RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
-"""The three systems of a run's score table."""
 _INFERENCE = [
     "extractor",
     "chunks",
@@ -243,7 +242,7 @@ def _more_for_training(train: TrainSettings, out: Path) -> dict[str, Path]:
 
 
 def evaluate_stage(config: Config, out: Path) -> Stage:
-    """Rules, label model and student on gold: ``report.json`` and ``report.html``."""
+    """Each system of :mod:`hanspan.systems` on gold: ``report.json`` and ``report.html``."""
     from hanspan.weak import rules_path
 
     assert config.evaluate.gold is not None
@@ -255,7 +254,7 @@ def evaluate_stage(config: Config, out: Path) -> Stage:
         wanted = list(read_documents(gold))
         folder.mkdir(parents=True, exist_ok=True)
         systems = {}
-        for name, found in _systems(config, out, folder, wanted, progress):
+        for name, found in answers_of_systems(config, out, folder, wanted, progress):
             systems[name] = (evaluate(wanted, found, mapping=config.evaluate.map), found)
         _write_report(config, gold, wanted, systems, outputs)
         return {
@@ -266,7 +265,7 @@ def evaluate_stage(config: Config, out: Path) -> Stage:
     inputs = (gold, out / "run", out / "train.jsonl", rules_path(out / "weak.jsonl"))
     settings = {"map": config.evaluate.map, "rules": config.label.rules,
                 "method": config.aggregate.method}  # fmt: skip
-    code = ("evaluate", "report", "rules", "weak", "labelmodel", *_INFERENCE)
+    code = ("evaluate", "report", "rules", "weak", "labelmodel", "systems", *_INFERENCE)
     return Stage("evaluate", inputs, outputs, settings, code, work)
 
 
@@ -281,47 +280,6 @@ def _row(report: Report) -> dict[str, float | None]:
         "topic_accuracy": topics.accuracy if topics else None,
         "topic_macro_f1": topics.macro_f1 if topics else None,
     }
-
-
-def _systems(
-    config: Config, out: Path, folder: Path, gold: Sequence[Document], progress: Progress
-) -> Iterator[tuple[str, list[Document]]]:
-    """Each system's answer for the texts of the gold; it sees no label."""
-    from hanspan.infer import Extractor
-    from hanspan.labelmodel import aggregate
-    from hanspan.labelmodel.aggregate import model_path
-    from hanspan.weak import label
-
-    texts = folder / "texts.jsonl"
-    write_documents(texts, (Document(d.id, d.text, meta=d.meta) for d in gold))
-    progress(0, 3, RULES_ALONE)
-    label(texts, folder / "weak.jsonl", config.label.rules, on_error=config.label.on_error)
-    yield RULES_ALONE, [_loud(d) for d in read_documents(folder / "weak.jsonl")]
-    progress(1, 3, LABEL_MODEL)
-    aggregate(
-        folder / "weak.jsonl",
-        folder / "labelmodel.jsonl",
-        method=config.aggregate.method,
-        model=model_path(out / "train.jsonl"),
-        labels=config.task.entity_labels(),
-        topics=config.task.topic_labels(),
-    )
-    yield LABEL_MODEL, list(read_documents(folder / "labelmodel.jsonl"))
-    progress(2, 3, STUDENT)
-    with Extractor.from_pretrained(out / "run" / "model", backend="torch") as extract:
-        found = list(extract.pipe(read_documents(texts)))
-    write_documents(folder / "student.jsonl", found)
-    yield STUDENT, found
-
-
-def _loud(document: Document) -> Document:
-    """Rules without a label model: the longest span wins, the topic with most votes wins."""
-    spans = flat(s for s in document.spans if s.label not in ("ENTITY", "NONE"))
-    votes: dict[str, float] = {}
-    for item in document.meta.get("topic_votes", ()):
-        votes[item["label"]] = votes.get(item["label"], 0.0) + item.get("score", 1.0)
-    labels = {"topic": max(votes, key=lambda name: votes[name])} if votes else {}
-    return Document(document.id, document.text, tuple(spans), labels)
 
 
 def _write_report(
