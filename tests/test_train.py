@@ -443,3 +443,27 @@ def test_a_model_is_gone_on_from_and_one_of_other_labels_refused(tmp_path: Path)
     long = TrainSettings(**{**FAST, "max_length": 4096}, epochs=1)
     with pytest.raises(HanspanError, match="max_length=4096 found, at most 512"):
         train(path, tmp_path / "long", long)
+
+
+def test_gold_may_choose_the_epoch_and_the_model_then_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hanspan.agreement import agreement
+    from hanspan.bundle import bundle
+
+    path = write_weak(tmp_path, 30)
+    gold = tmp_path / "gold.jsonl"
+    write_documents(gold, documents(12))
+    with pytest.raises(HanspanError, match=r"expected train\.select_gold"):
+        train(path, tmp_path / "none", TrainSettings(**FAST, epochs=1, select="gold"))
+    settings = TrainSettings(**FAST, epochs=2, select="gold", select_gold=str(gold))
+    seen: list[int] = []
+    monkeypatch.setattr(
+        "hanspan.train.agreement", lambda rows, *a: seen.append(len(rows)) or agreement(rows, *a)
+    )
+    train(path, tmp_path / "run", settings)
+    assert len(seen) == 2  # the rows of the gold, once an epoch
+    bundle(tmp_path / "run", tmp_path / "mine", onnx=False, name="mine")
+    assert "# mine-selected-by-gold" in (tmp_path / "mine/README.md").read_text("utf-8")
+    made = json.loads((tmp_path / "mine/hanspan.json").read_text("utf-8"))["extra"]["made_from"]
+    assert made["selection"] == "gold"

@@ -124,7 +124,10 @@ def bundle(
         if graph_only:
             _drop_weights(made)
         tell(steps - 1, steps, "card")
-        _card(made, meta, name or out.name, license, sources, measured, checks)
+        title = name or out.name
+        if origin.get("selection") == "gold" and "gold" not in title:
+            title += "-selected-by-gold"
+        _card(made, meta, title, license, sources, measured, checks)
         check_folder(made)
         sizes = {item: (made / item).stat().st_size for item in files(made)}
     return BundleSummary(str(out), sizes, parameters, checks)

@@ -28,6 +28,8 @@ def made_from(run: Path) -> dict[str, str | int | float]:
         )  # fmt: skip
     settings = summary.get("settings") or {}
     facts |= {key: settings[key] for key in _SETTINGS if key in settings}
+    if settings.get("select") == "gold":
+        facts["selection"] = "gold"
     rules = next((_read(p) for p in _beside(run, "*.rules.json")), {})
     if "ruleset" in rules:
         facts["rules"] = f"{Path(str(rules['ruleset'])).name} {rules.get('version', '')}".strip()

@@ -226,9 +226,14 @@ def _more_for_training(train: TrainSettings, out: Path) -> dict[str, Path]:
     """
     if train.mode == "mixed" and not train.hand:
         raise HanspanError("train.mode=mixed: no hand labels found; expected train.hand=FILE.jsonl")
+    if train.select == "gold" and not train.select_gold:
+        raise HanspanError(
+            "train.select=gold: found no gold; expected train.select_gold=FILE.jsonl"
+        )
     wanted = {
         "hand": train.hand if train.mode != "weak" else None,
         "pool": train.pool if train.rounds else None,
+        "select_gold": train.select_gold if train.select == "gold" else None,
     }
     found = {}
     for key, path in wanted.items():
@@ -296,7 +301,11 @@ def _write_report(
         "gold": f"{gold.parent.name}/{gold.name}",
         "documents": str(len(wanted)),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "selection": "without gold" if config.train.mode == "weak" else config.train.mode,
+        "selection": "by gold"
+        if config.train.select == "gold"
+        else "without gold"
+        if config.train.mode == "weak"
+        else config.train.mode,
         "commit": commit_of(Path.cwd()),
         "versions": ", ".join(f"{k} {v}" for k, v in versions().items()),
     }

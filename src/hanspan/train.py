@@ -30,7 +30,7 @@ from hanspan.rows import Row, build_rows, prior_correction
 from hanspan.run_files import open_work, write_run
 from hanspan.selftrain import mean_probs, own_rows, teacher_rows
 from hanspan.soft import SoftLabels
-from hanspan.train_data import TrainData, load_pool, load_train_data
+from hanspan.train_data import TrainData, load_gold, load_pool, load_train_data
 from hanspan.train_settings import TrainSettings
 
 Progress = Callable[[int, int | None, str], None]
@@ -116,6 +116,7 @@ class _Run:
         self.random = self.source in RANDOM
         self.fits: list[Fitted] = []
         self.prior_corrected = False
+        self.judges: list[Row] = []
 
     def run(self) -> TrainSummary:
         """See :func:`train`."""
@@ -128,6 +129,10 @@ class _Run:
         encoder = TextEncoder(tokenizer.backend_tokenizer)
         rows = self._rows(data.documents, data.soft, encoder)
         held = self._rows(data.held_documents, data.held_soft, encoder)
+        self.judges = held if settings.select == "agreement" else []
+        if settings.select == "gold":
+            gold = load_gold(settings.select_gold, data.labels, data.topics)
+            self.judges = self._rows(*gold, encoder)
         pool: list[Row] = []
         if settings.pool and settings.rounds:
             pool = self._rows(*load_pool(settings.pool, data.soft), encoder)
@@ -241,14 +246,15 @@ class _Run:
         best = folder / "best.safetensors"
 
         def look(epoch: int) -> None:
-            score = agreement(held, *self._answers(model, held, encoder)).score
+            answers = self._answers(model, self.judges, encoder)
+            score = agreement(self.judges, *answers).score
             kept = json.loads((folder / "best.json").read_text()) if best.is_file() else {}
             if self.main_process and score >= kept.get("score", -1.0):
                 folder.mkdir(parents=True, exist_ok=True)
                 save_file(_state(model), best)
                 (folder / "best.json").write_text(json.dumps({"epoch": epoch, "score": score}))
 
-        choose = bool(settings.select == "agreement" and held and name != "settle")
+        choose = bool(self.judges and name != "settle")
         fitted = fit(
             model,
             rows,

@@ -119,6 +119,22 @@ def load_pool(path: str, like: SoftLabels) -> tuple[list[Document], SoftLabels]:
     )
 
 
+def load_gold(
+    path: str | None, labels: tuple[str, ...], topics: tuple[str, ...]
+) -> tuple[list[Document], SoftLabels]:
+    """Hand-labelled documents that epochs are chosen by.
+
+    Raises:
+        HanspanError: if no file is named or it cannot be read; for a label not in ``labels``.
+    """
+    if not path:
+        raise HanspanError(
+            "train.select=gold: found no gold; expected train.select_gold=FILE.jsonl"
+        )
+    documents = _read(Path(path))
+    return documents, hand_labels(documents, labels, topics, Path(path))
+
+
 def _read(path: Path) -> list[Document]:
     documents = list(read_documents(path))
     if not any(document.text for document in documents):

@@ -95,13 +95,17 @@ class TrainSettings(BaseModel):
     """Share of labelled mentions that are replaced by another of their type, anew each epoch."""
     held_out: float = Field(default=0.1, ge=0, le=0.5)
     """Share of the documents that is kept from training, to watch agreement with the rules."""
-    select: Literal["last", "agreement"] = "last"
-    """Which epoch is kept: the last, or the one that agrees best on the held-out documents."""
+    select: Literal["last", "agreement", "gold"] = "last"
+    """Which epoch is kept: the last, the one that agrees best with the rules on the held-out
+    documents, or the one that scores best on ``select_gold``; the name and the card of a model
+    that was chosen by gold say so."""
+    select_gold: str | None = None
+    """Documents with hand labels, for ``select: gold`` alone."""
     hide_rules: tuple[str, ...] = ()
     """Rules whose spans are kept from training; the summary then says how many of them the
     student finds in the held-out documents. For choosing settings without gold."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """``auto``: bf16 on a GPU or a CPU with AMX, where it is faster; else fp32."""
+    """``auto``: bf16 on a GPU or a CPU that multiplies it (AMX, AVX-512); else fp32."""
     compile: bool = False
     """Compile the encoder's step for a few fixed batch shapes: a minute or two to start with,
     then about 1.5 times as fast. For long runs."""
