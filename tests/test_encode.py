@@ -225,3 +225,13 @@ def test_state_of_a_token_is_the_highest_of_its_characters() -> None:
 def test_missing_tokenizer_is_named(tmp_path: object) -> None:
     with pytest.raises(HanspanError, match=r"no tokenizer\.json found"):
         TextEncoder.from_folder(str(tmp_path))
+
+
+def test_a_token_does_not_begin_with_the_space_before_it() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = {"[UNK]": 0, "▁Open": 1, "▁2": 2, "▁": 3}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    (found,) = TextEncoder(tokenizer).encode([" Open 2 "])
+    assert list(zip(found.start.tolist(), found.end.tolist(), strict=True))[:2] == [(1, 5), (6, 7)]

@@ -106,6 +106,8 @@ class AggregateSettings(Section):
 
     method: typing.Literal["vote", "dawid-skene", "hmm", "auto"] = "vote"
     """The label model."""
+    calibrate: bool = False
+    """Fit the probabilities to what hidden rules say; "auto" always does."""
 
 
 class EvaluateSettings(Section):

@@ -125,7 +125,9 @@ class TextEncoder:
         if self.table is not None:
             return [self._encode_chars(text, self.table) for text in texts]
         rows = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [_from_offsets(row.ids, row.offsets) for row in rows]
+        return [
+            _from_offsets(row.ids, row.offsets, text) for row, text in zip(rows, texts, strict=True)
+        ]
 
     @staticmethod
     def _encode_chars(text: str, table: NDArray[np.int32]) -> Encoded:
@@ -134,8 +136,11 @@ class TextEncoder:
         return Encoded(table[points].astype(np.int64), where, where, where + 1)
 
 
-def _from_offsets(ids: Sequence[int], offsets: Sequence[tuple[int, int]]) -> Encoded:
+def _from_offsets(ids: Sequence[int], offsets: Sequence[tuple[int, int]], text: str) -> Encoded:
     spans = np.array(offsets, np.int64).reshape(-1, 2)
+    for token, (start, end) in enumerate(offsets):  # bytes and Metaspace take the space before
+        if end - start > 1 and (word := text[start:end].lstrip()):
+            spans[token, 0] = end - len(word)
     ends = np.maximum.accumulate(np.concatenate([[0], spans[:, 1]]))[:-1]
     # An empty token, or a further piece of a character that is taken, carries no label.
     units = np.flatnonzero((spans[:, 1] > spans[:, 0]) & (spans[:, 0] >= ends))

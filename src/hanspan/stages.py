@@ -184,11 +184,17 @@ def aggregate_stage(config: Config, out: Path) -> Stage:
                 method=config.aggregate.method,
                 labels=labels,
                 topics=topics,
+                calibrate=config.aggregate.calibrate,
                 progress=progress,
             )
         )
 
-    settings = {"method": config.aggregate.method, "labels": labels, "topics": topics}
+    settings = {
+        "calibrate": config.aggregate.calibrate,
+        "method": config.aggregate.method,
+        "labels": labels,
+        "topics": topics,
+    }
     outputs = (output, soft_path(output), model_path(output))
     inputs = (source, rules_path(source))
     return Stage("aggregate", inputs, outputs, settings, ("labelmodel", "soft", "data"), work)
