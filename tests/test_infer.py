@@ -383,6 +383,16 @@ def test_another_option_or_input_starts_anew(tmp_path: Path) -> None:
         out.unlink()
 
 
+def test_rules_that_are_given_are_asked(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("甲丙戊。辰", "utf-8")
+    options: dict[str, Any] = {"model": tiny.bundle_folder()}
+    options["apply_rules"] = lambda document: document.with_spans([Span(4, 5, "LOC", 1.0, "rule")])
+    for more, asked in (({}, True), ({"rules": "off"}, False)):
+        predict(tmp_path / "in.txt", tmp_path / "out.jsonl", **options, **more)
+        (found,) = read_documents(tmp_path / "out.jsonl")
+        assert any("rule" in span.source for span in found.spans) == asked
+
+
 @pytest.mark.parametrize(("version", "goes_on"), [("1", True), ("2", False), ("", False)])
 def test_with_rules_it_goes_on_while_these_are_the_same(
     tmp_path: Path, version: str, goes_on: bool

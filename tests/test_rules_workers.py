@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +15,7 @@ from hanspan.data import Document, write_documents
 from hanspan.errors import HanspanError
 from hanspan.rules import load_rules
 from hanspan.rules.engine import Inner, Plain, engine
+from hanspan.rules.gate import Gate
 from hanspan.rules.patterns import compile_re2
 from hanspan.rules.pieces import Done, cut
 from hanspan.rules.work import Job, Labeller
@@ -108,3 +113,25 @@ def test_both_ways_to_call_re2_agree(pattern: str) -> None:
         assert one == [[span(g) for g in groups] for span in plain.every(data, low, high)]
         here, there = fast.at(data, low, high), plain.at(data, low, high)
         assert (here and [*map(here, groups)]) == (there and [*map(there, groups)])
+
+
+def test_threads_whose_first_documents_come_at_once_miss_no_rule(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = threading.Event()
+
+    class Slow(Gate):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            started.set()
+            time.sleep(0.1)  # the other thread's document comes now
+            super().__init__(*given, **more)
+
+    monkeypatch.setattr("hanspan.rules.prepare.Gate", Slow)
+    rules, document = load_rules("news"), Document("a", "会议9月2日在合肥召开，投资12.5亿元。")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(rules.apply, document)
+        assert started.wait(30)
+        second = pool.submit(rules.apply, document)
+        found = [first.result(), second.result(), rules.apply(document)]
+    assert {"TIME", "MONEY"} <= {span.label for span in found[2].spans}
+    assert found[0] == found[1] == found[2]

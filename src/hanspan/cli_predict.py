@@ -12,7 +12,7 @@ from hanspan.formats import FORMS, READABLE, form_of
 
 NO_RULES = "none"
 EMBEDDED_RULES = "news"
-"""The rules that the embedded model learned from, mixed in where no other are named."""
+"""The rules that the embedded model learned from, beside it where no other are named."""
 
 
 def rules_of(name: str | None, model: str | None) -> tuple[Rules | None, str]:

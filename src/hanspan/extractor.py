@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from hanspan.chunks import chunks, in_order, joined, pieces
-from hanspan.data import Document
+from hanspan.data import Document, Span
 from hanspan.decode import softmax
 from hanspan.encode import Forward, Tagged, TextEncoder, emissions, tag_texts
 from hanspan.errors import HanspanError
@@ -28,7 +28,10 @@ from hanspan.locate import find_model, hub_blobs
 from hanspan.meta import ModelMeta
 
 Rules = Callable[[Document], Document]
-"""Puts the votes of rules on a document; comes from the caller, infer knows no rules."""
+"""Puts the votes of rules on a document; comes from the caller, infer knows no rules. Where it has
+``labels``, names of types are checked against these too."""
+Thresholds = Mapping[str, float] | float | None
+"""Least score by label, or for all."""
 
 _TOKENS_PER_TEXT = 64
 _CPU_TOKENS, _GPU_TOKENS = 512, 1 << 16
@@ -153,7 +156,7 @@ class Extractor:
         batch_size: int = 64,
         *,
         labels: Collection[str] | None = None,
-        thresholds: Mapping[str, float] | float | None = None,
+        thresholds: Thresholds = None,
         rules: str | None = None,
         topic_scores: bool = False,
         values: bool = False,
@@ -166,7 +169,8 @@ class Extractor:
             batch_size: how many texts of ordinary length go through the model at once, at most;
                 on a CPU it takes fewer where that is faster.
             labels: only spans of these types.
-            thresholds: least score, by label or for all; over those of the bundle.
+            thresholds: least score of what model or rules find, by label or for all; over those
+                of the bundle, which are for the model.
             rules: ``on``, where rules speak they go before the model (:mod:`hanspan.merge`);
                 ``off``; ``only``, the model is not asked. Without it ``on`` if the Extractor was
                 given rules.
@@ -179,9 +183,9 @@ class Extractor:
         """
         keep = frozenset({labels} if isinstance(labels, str) else labels or ())
         rules = rules or ("off" if self.rules is None else "on")
-        if rules == "off":  # rules may bring types of their own
-            self._check_labels(keep)
-        meta = replace(self.meta, thresholds=self._limits(thresholds))
+        types = self._types(rules)
+        _check_labels(keep, types)
+        meta = replace(self.meta, thresholds=self._limits(thresholds, types))
         if rules not in ("on", "off", "only"):
             raise HanspanError(f"rules={rules!r}: expected on, off or only")
         if rules != "off" and self.rules is None:
@@ -196,7 +200,7 @@ class Extractor:
             if rules != "only":
                 found = self._tag([document.text for document in chunk], meta, budget)
             return [
-                self._finish(document, tagged, keep, rules, topic_scores, values)
+                self._finish(document, tagged, keep, thresholds, rules, topic_scores, values)
                 for document, tagged in zip(chunk, found, strict=True)
             ]
 
@@ -236,6 +240,7 @@ class Extractor:
         document: Document,
         tagged: Tagged | None,
         keep: frozenset[str],
+        thresholds: Thresholds,
         rules: str,
         topic_scores: bool,
         values: bool,
@@ -255,6 +260,7 @@ class Extractor:
 
             votes = self.rules(replace(document, spans=(), labels={}, meta={}))
             spans = merge(spans, votes.spans)
+            spans = tuple(span for span in spans if not _faint(span, thresholds))
             if topic := votes.labels.get("topic") or _loudest(votes):
                 labels["topic"] = topic
         if keep:
@@ -266,21 +272,34 @@ class Extractor:
             done = with_values(done)
         return done
 
-    def _check_labels(self, names: Collection[str]) -> None:
-        if unknown := set(names) - set(self.meta.labels):
-            raise HanspanError(
-                f"labels {sorted(unknown)}: expected some of {', '.join(self.meta.labels)}"
-            )
+    def _types(self, rules: str) -> tuple[str, ...] | None:
+        """Types that an answer may hold; None where the rules do not tell theirs."""
+        if rules == "off" or self.rules is None:
+            return self.meta.labels
+        more = getattr(self.rules, "labels", None)
+        return None if more is None else tuple(dict.fromkeys((*self.meta.labels, *more)))
 
-    def _limits(self, given: Mapping[str, float] | float | None) -> dict[str, float]:
+    def _limits(self, given: Thresholds, types: tuple[str, ...] | None) -> dict[str, float]:
         if given is None:
             return dict(self.meta.thresholds)
         if isinstance(given, (int, float)):
             given = dict.fromkeys(self.meta.labels, float(given))
-        self._check_labels(list(given))
+        _check_labels(given, types)
         if bad := {key: value for key, value in given.items() if not 0 <= value <= 1}:
             raise HanspanError(f"thresholds {bad}: expected numbers from 0 to 1")
         return {**self.meta.thresholds, **given}
+
+
+def _check_labels(names: Collection[str], types: tuple[str, ...] | None) -> None:
+    if types is not None and (unknown := set(names) - set(types)):
+        raise HanspanError(f"labels {sorted(unknown)}: expected some of {', '.join(types)}")
+
+
+def _faint(span: Span, thresholds: Thresholds) -> bool:
+    """Whether the score of a span is below what was asked for."""
+    if isinstance(thresholds, Mapping):
+        thresholds = thresholds.get(span.label)
+    return span.score < (thresholds or 0.0)
 
 
 def _loudest(votes: Document) -> str | None:

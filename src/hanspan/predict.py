@@ -60,7 +60,7 @@ def predict(
     batch_size: int = 64,
     labels: Collection[str] | None = None,
     thresholds: Mapping[str, float] | float | None = None,
-    rules: str = "off",
+    rules: str | None = None,
     apply_rules: Rules | None = None,
     rules_version: str = "",
     values: bool = False,
@@ -102,6 +102,7 @@ def predict(
     kind, write = form_of(output, form), writer_for(output, form)
     folder = find_model(model, backend=backend, revision=revision, precision=precision)
     extract = Extractor.from_pretrained(folder, backend, precision=precision, rules=apply_rules)
+    rules = rules or ("off" if apply_rules is None else "on")
     options: dict[str, Any] = {"labels": labels, "thresholds": thresholds}
     options |= {"rules": rules, "values": values}
     rejected: list[dict[str, Any]] = []

@@ -168,7 +168,7 @@ _SCORES = ("precision", "recall", "F1", "95 % interval", "topic accuracy")
 
 
 def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Table:
-    """The three systems side by side, in percent."""
+    """The systems side by side, in percent."""
     table = Table(("", *_SCORES), frozenset(_SCORES))
 
     def percent(value: float | None) -> str:

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hanspan.data import NONE, Document
 from hanspan.labelmodel.assemble import answers
 from hanspan.labelmodel.span_vote import SpanVote
 from hanspan.labelmodel.topics import TopicVoter
-from hanspan.labelmodel.votes import names_from_meta
+from hanspan.labelmodel.votes import Names, names_from_meta
 from hanspan.rules.describe import describe
 from hanspan.rules.ruleset import RuleSet
 
 
-def answering(rules: RuleSet) -> Callable[[Document], Document]:
+@dataclass(frozen=True)
+class Answering:
+    """A rule set and the vote on it; what :func:`answering` gives."""
+
+    rules: RuleSet
+    names: Names
+    spans: SpanVote
+    topics: TopicVoter
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Entity types that an answer may hold."""
+        return self.names.labels
+
+    def __call__(self, document: Document) -> Document:
+        """The answer for one document."""
+        votes = self.rules.apply(replace(document, spans=()))
+        (found,) = answers([votes], self.spans, self.topics, self.names)
+        nones = [
+            vote
+            for vote in votes.spans
+            if vote.label == NONE and not any(vote.overlaps(span) for span in found.spans)
+        ]
+        return found.with_spans([*found.spans, *nones])
+
+
+def answering(rules: RuleSet) -> Answering:
     """What a rule set says of a document once its votes are weighed against each other.
 
     The function gives flat spans with the score of the vote, the topic under
@@ -23,16 +48,4 @@ def answering(rules: RuleSet) -> Callable[[Document], Document]:
     several threads.
     """
     names = names_from_meta(describe(rules))
-    spans, topics = SpanVote(names), TopicVoter(names)
-
-    def answer(document: Document) -> Document:
-        votes = rules.apply(replace(document, spans=()))
-        (found,) = answers([votes], spans, topics, names)
-        nones = [
-            vote
-            for vote in votes.spans
-            if vote.label == NONE and not any(vote.overlaps(span) for span in found.spans)
-        ]
-        return found.with_spans([*found.spans, *nones])
-
-    return answer
+    return Answering(rules, names, SpanVote(names), TopicVoter(names))

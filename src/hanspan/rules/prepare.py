@@ -90,7 +90,9 @@ class Preparer:
                 if isinstance(finder, PatternFinder) and finder.matchers:
                     key = finder.width, finder.traditional, finder.matchers[0].bytes
                     groups.setdefault(key, []).append(finder)
-            self._gates, count = [], 0
+            gates: list[tuple[bool, bool, Gate]] = []
+            owners: list[int] = []
+            count = 0
             for (width, traditional, in_bytes), finders in groups.items():
                 begin = count
                 matchers: list[Matcher] = []
@@ -98,6 +100,7 @@ class Preparer:
                     begin_of_finder, count = count, count + len(finder.matchers)
                     finder.numbers = range(begin_of_finder, count)
                     matchers += finder.matchers
-                    self._owners += [finder.number] * len(finder.matchers)
-                self._gates.append((width, traditional, Gate(matchers, begin, in_bytes=in_bytes)))
+                    owners += [finder.number] * len(finder.matchers)
+                gates.append((width, traditional, Gate(matchers, begin, in_bytes=in_bytes)))
+            self._owners, self._gates = owners, gates  # last, whole: other threads may look
         return self._gates
