@@ -305,6 +305,18 @@ def test_a_bundle_says_what_it_was_made_from(tmp_path: Path) -> None:
     assert moved["extra"]["made_from"] == again["extra"]["made_from"]
 
 
+def test_name_and_card_say_that_gold_chose(tmp_path: Path) -> None:
+    shutil.copytree(tiny.run_folder(), tmp_path / "run")
+    about = {"settings": {"mode": "weak", "select": "gold"}}
+    (tmp_path / "run" / "train.json").write_text(json.dumps(about))
+    bundle(tmp_path / "run", tmp_path / "goldfish", onnx=False)
+    text = (tmp_path / "goldfish" / "README.md").read_text("utf-8")
+    assert "# goldfish-selected-by-gold" in text
+    assert "Hand labels chose which epoch was kept." in text
+    bundle(tmp_path / "goldfish", tmp_path / "x", onnx=False, name="x-selected-by-gold")
+    assert "# x-selected-by-gold\n" in (tmp_path / "x" / "README.md").read_text("utf-8")
+
+
 def test_agreement_is_f1() -> None:
     assert agreement([set()], [set()]) == 1.0
     assert agreement([{1, 2}, {3}], [{1}, {4}]) == pytest.approx(0.4)

@@ -32,6 +32,8 @@ EXAMPLES = (
 """Sentences about invented people and firms, for the card and as a last resort for the check."""
 
 _CHECK_TEXTS, _CHECK_CHARS = 48, 300
+BY_GOLD = "-selected-by-gold"
+"""End of the name of a model whose epoch was chosen by hand labels."""
 _MODEL_FILES = re.compile(
     r"(?:topic/)?(?:config|tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json"
     r"|(?:topic/)?(?:model\.safetensors|vocab\.txt)|hanspan\.json"
@@ -125,8 +127,8 @@ def bundle(
             _drop_weights(made)
         tell(steps - 1, steps, "card")
         title = name or out.name
-        if origin.get("selection") == "gold" and "gold" not in title:
-            title += "-selected-by-gold"
+        if origin.get("selection") == "gold" and not title.endswith(BY_GOLD):
+            title += BY_GOLD
         _card(made, meta, title, license, sources, measured, checks)
         check_folder(made)
         sizes = {item: (made / item).stat().st_size for item in files(made)}

@@ -127,9 +127,12 @@ def _opening(facts: Mapping[str, Any]) -> str:
         what.append(f"finds {len(facts['labels'])} types of named entities")
     if facts["topics"]:
         what.append(f"names the topic ({len(facts['topics'])} classes)")
-    weak = (facts.get("training") or {}).get("mode", "weak") == "weak"
+    training = facts.get("training") or {}
+    weak = training.get("mode", "weak") == "weak"
     how = " It was trained without hand labels: rules voted on raw text, and a model learned from "
     how += "their weighted votes."
+    if training.get("selection") == "gold":
+        how += " Hand labels chose which epoch was kept."
     return f"A Chinese model that {' and '.join(what)} of a text.{how if weak else ''}"
 
 
