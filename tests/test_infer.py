@@ -289,6 +289,49 @@ def test_rules_answer_as_one_beside_the_model(tmp_path: Path) -> None:
     assert extract("木木木", rules="only").spans == ()
 
 
+def test_labels_and_least_scores_hold_for_what_rules_find_too(tmp_path: Path) -> None:
+    from hanspan.labelmodel.answering import answering
+    from hanspan.rules import load_rules
+
+    (tmp_path / "more.yaml").write_text(
+        "name: more\nlabels: [PER, SHIP]\nrules:\n"
+        "  ship: {kind: lexicon, label: SHIP, entries: [甲丙戊], weight: 0.6}\n",
+        "utf-8",
+    )
+    extract = Extractor.from_pretrained(
+        tiny.bundle_folder(), rules=answering(load_rules(tmp_path / "more.yaml"))
+    )
+    text = "甲丙戊辰，木木木"
+    (span,) = extract(text, labels=["SHIP"]).spans
+    assert (span.label, 0.5 < span.score < 0.9) == ("SHIP", True)
+    least: Any
+    for least, kept in ((0.5, True), (0.9, False), ({"SHIP": 0.9}, False), ({"PER": 0.9}, True)):
+        found = extract(text, labels=["SHIP"], thresholds=least).spans
+        assert bool(found) == kept, least
+    wrong: dict[str, Any]
+    for wrong in ({"labels": ["SHOP"]}, {"thresholds": {"SHOP": 0.5}}):
+        with pytest.raises(HanspanError, match=r"\['SHOP'\]: expected some of .*SHIP"):
+            extract(text, **wrong)
+    with pytest.raises(HanspanError, match=r"\['SHIP'\]: expected some of"):
+        extract(text, labels=["SHIP"], rules="off")
+
+
+def test_rules_may_only_say_what_is_nothing(tmp_path: Path) -> None:
+    from hanspan.labelmodel.answering import answering
+    from hanspan.rules import load_rules
+
+    (tmp_path / "no.yaml").write_text(
+        "name: nothing\nrules:\n  never: {kind: negative, words: [甲丙戊]}\n", "utf-8"
+    )
+    text = "甲丙戊辰，木木木"
+    alone = Extractor.from_pretrained(tiny.bundle_folder())(text)
+    extract = Extractor.from_pretrained(
+        tiny.bundle_folder(), rules=answering(load_rules(tmp_path / "no.yaml"))
+    )
+    assert [span for span in alone.spans if span.start < 3]
+    assert extract(text).spans == tuple(span for span in alone.spans if span.start >= 3)
+
+
 # predict
 
 

@@ -47,5 +47,10 @@ def answering(rules: RuleSet) -> Answering:
     answer overlaps. It is what ``Extractor.from_pretrained(rules=...)`` takes; it may run in
     several threads.
     """
-    names = names_from_meta(describe(rules))
+    if rules.labels or rules.topics:
+        names = names_from_meta(describe(rules))
+    else:  # rules that only say what is nothing
+        names = Names((), ())
+        for info in rules.infos:
+            names.add_rule(info.source, info.group, info.priority)
     return Answering(rules, names, SpanVote(names), TopicVoter(names))
