@@ -122,3 +122,10 @@ def test_import_does_not_write_over_its_input(tmp_path: Path) -> None:
     assert shown.exit_code == 2
     assert "found the input under this name" in shown.output
     assert "label" in path.read_text("utf-8")
+
+
+def test_calibrate_needs_a_model_that_is_fitted_and_written(tmp_path: Path) -> None:
+    (tmp_path / "weak.jsonl").write_text('{"id": "a", "text": "x"}\n')
+    shown = hanspan("aggregate", tmp_path / "weak.jsonl", "--explain", "a", "--calibrate")
+    assert shown.exit_code == 2
+    assert "found --explain or --model beside it" in shown.output

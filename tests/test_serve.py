@@ -63,14 +63,15 @@ def ask(url: str, body: object, **headers: str) -> tuple[int, dict]:
 
 
 def test_it_answers(url: str) -> None:
-    status, row = ask(url, {"texts": ["甲丙戊😀在，木木木", "不了"]})
+    status, row = ask(url, {"texts": ["甲丙戊😀在，木木木", "不了"], "rules": "off"})
     assert status == 200
     first, second = row["documents"]
     assert [(s["start"], s["end"], s["label"]) for s in first["spans"]] == [(0, 3, "PER")]
     assert set(first["meta"]["topic_scores"]) == set(tiny.TOPICS)
     assert second["spans"] == []
-    _, row = ask(url, {"texts": ["不了"], "rules": "on"})
-    assert row["documents"][0]["spans"][0]["source"] == "rule:place"
+    for more in ({}, {"rules": "on"}):  # as an Extractor that was given rules
+        _, row = ask(url, {"texts": ["不了"], **more})
+        assert row["documents"][0]["spans"][0]["source"] == "rule:place"
     _, row = ask(url, {"texts": ["甲丙戊"], "threshold": 1})
     assert row["documents"][0]["spans"] == []
 

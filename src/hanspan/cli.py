@@ -246,6 +246,10 @@ def aggregate(
     from hanspan.labelmodel import aggregate as work
     from hanspan.labelmodel.fitted import ASKED
 
+    if calibrate and (explain is not None or model is not None):
+        raise HanspanError(
+            "--calibrate: found --explain or --model beside it; expected a model to fit and write"
+        )
     if explain is not None:
         from hanspan.labelmodel import explain as tell
 

@@ -116,10 +116,10 @@ async def _question(request: Request) -> dict[str, Any]:
         raise _Refused(400, "expected a list of strings under 'texts'")
     if len(texts) > MOST_TEXTS:
         raise _Refused(413, f"more than {MOST_TEXTS} texts; send fewer at once")
-    threshold, rules = row.get("threshold", 0), row.get("rules", "off")
+    threshold, rules = row.get("threshold", 0), row.get("rules")
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
         raise _Refused(400, "expected a number under 'threshold'")
-    if not isinstance(rules, str):
+    if rules is not None and not isinstance(rules, str):
         raise _Refused(400, "expected on, off or only under 'rules'")
     return {"texts": texts, "threshold": threshold, "rules": rules}
 

@@ -65,8 +65,12 @@ function article(doc) {
   node.append(body);
   const scores = (doc.meta || {}).topic_scores;
   const topics = make("div", undefined, "topics");
-  for (const [topic, score] of Object.entries(scores || {}).sort((a, b) => b[1] - a[1]).slice(0, 5)) {
-    const line = make("div", undefined, topic === (doc.labels || {}).topic ? "best" : "");
+  const named = (doc.labels || {}).topic;  // rules may name one that the model does not rank high
+  const ranked = Object.entries(scores || {}).sort((a, b) => b[1] - a[1]);
+  const shown = ranked.filter(([topic], at) => at < 5 || topic === named);
+  if (named && !shown.some(([topic]) => topic === named)) shown.unshift([named, 1]);
+  for (const [topic, score] of shown) {
+    const line = make("div", undefined, topic === named ? "best" : "");
     const bar = make("meter");
     bar.value = score;
     line.append(make("span", topic), bar, make("span", score.toFixed(2)));
