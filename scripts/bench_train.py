@@ -172,7 +172,7 @@ def main() -> int:
     rows = [hard(r, 1 + 4 * len(soft.labels)) for r in build_rows(documents, bare, encoder, 256)]
     held, train = rows[::10], [row for i, row in enumerate(rows) if i % 10]
     tokens = sum(len(row) for row in train) * epochs
-    print(f"{len(train)} rows, {tokens // epochs:,} tokens, {epochs} passes, AMX bf16: "
+    print(f"{len(train)} rows, {tokens // epochs:,} tokens, {epochs} passes, bf16: "
           f"{use_bf16('auto', 'cpu')}")  # fmt: skip
     peer_seconds = example_way(model, train, encoder, epochs, 5e-4, 1)
     peer_loss = loss_on(model, held, encoder)

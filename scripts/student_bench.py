@@ -244,15 +244,11 @@ def predicted(model: Path, documents: Iterable[Document]) -> list[Document]:
 def with_rules(group: Group, answer: Iterable[Document]) -> list[Document]:
     """A model's answer mixed with that of the group's rules, as ``--rules`` does."""
     from hanspan.labelmodel.answering import answering
-    from hanspan.merge import merge
+    from hanspan.merge import beside
     from hanspan.rules import load_rules
 
     rules = answering(load_rules(group.rules or ""))
-    out = []
-    for d in answer:
-        said = rules(replace(d, spans=(), labels={}))
-        out.append(replace(d, spans=merge(d.spans, said.spans), labels={**d.labels, **said.labels}))
-    return out
+    return [beside(d, rules(replace(d, spans=(), labels={}))) for d in answer]
 
 
 def known_mentions(path: Path) -> set[str]:

@@ -9,10 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from hanspan.data import ENTITY, NONE, Span
+from hanspan.data import ENTITY, NONE, Document, Span
 
 SURE = 0.5
 """Score from which on a rule's span is more likely right than wrong by the rules' own account."""
+
+
+def beside(found: Document, said: Document) -> Document:
+    """A model's document with what rules said of the same text: spans merged, their topic first."""
+    topic = {"topic": said.labels["topic"]} if "topic" in said.labels else {}
+    return replace(found, spans=merge(found.spans, said.spans), labels={**found.labels, **topic})
 
 
 def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:

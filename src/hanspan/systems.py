@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from hanspan.config import Config
 from hanspan.data import Document, read_documents, write_documents
 from hanspan.evaluate import flat
-from hanspan.merge import merge
+from hanspan.merge import beside
 from hanspan.run import Progress
 
 RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
 WITH_RULES = "student with rules"
-"""The answer of the label model goes before the student's (:mod:`hanspan.merge`)."""
+"""As ``predict --rules`` answers: rules stand where they speak (:mod:`hanspan.merge`)."""
 
 
 def answers_of_systems(
@@ -30,8 +29,9 @@ def answers_of_systems(
         progress: called before each system.
     """
     from hanspan.infer import Extractor
-    from hanspan.labelmodel import aggregate
+    from hanspan.labelmodel import aggregate, answering
     from hanspan.labelmodel.aggregate import model_path
+    from hanspan.rules import load_rules
     from hanspan.weak import label
 
     texts = folder / "texts.jsonl"
@@ -48,19 +48,14 @@ def answers_of_systems(
         labels=config.task.entity_labels(),
         topics=config.task.topic_labels(),
     )
-    weighed = list(read_documents(folder / "labelmodel.jsonl"))
-    yield LABEL_MODEL, weighed
+    yield LABEL_MODEL, list(read_documents(folder / "labelmodel.jsonl"))
     progress(2, 3, STUDENT)
     with Extractor.from_pretrained(out / "run" / "model", backend="torch") as extract:
         found = list(extract.pipe(read_documents(texts)))
     write_documents(folder / "student.jsonl", found)
-    yield (
-        WITH_RULES,
-        [
-            replace(d, spans=merge(d.spans, r.spans), labels={**d.labels, **r.labels})
-            for d, r in zip(found, weighed, strict=True)
-        ],
-    )
+    rules = answering(load_rules(config.label.rules))
+    said = (rules(document) for document in read_documents(texts))
+    yield WITH_RULES, [beside(d, r) for d, r in zip(found, said, strict=True)]
     yield STUDENT, found  # last: the report shows its mistakes
 
 
