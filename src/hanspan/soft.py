@@ -7,10 +7,10 @@ They live beside the documents: ``train.jsonl`` has ``train.soft.npz``, row for 
 from __future__ import annotations
 
 import os
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from hanspan.data import whole
 from hanspan.errors import HanspanError
 
+BROKEN_NPZ = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
+              NotImplementedError)  # fmt: skip
+"""What reading an npz raises that is damaged, cut, or of another kind."""
 UNKNOWN, NEGATIVE, POSITIVE = 0, 1, 2
 """State of a character: no rule spoke; certainly no entity; part of an entity."""
 
@@ -121,5 +124,5 @@ class SoftLabels:
                     file["prob"].astype(np.float32),
                     file["topic_prob"].astype(np.float32),
                 )
-        except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as err:
+        except BROKEN_NPZ as err:
             raise HanspanError(f"{path}: damaged or no soft labels ({err})") from None

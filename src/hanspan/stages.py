@@ -230,12 +230,7 @@ def _more_for_training(train: TrainSettings, out: Path) -> dict[str, Path]:
     Raises:
         HanspanError: before any stage has run, if a file is not there that none of them makes.
     """
-    if train.mode == "mixed" and not train.hand:
-        raise HanspanError("train.mode=mixed: no hand labels found; expected train.hand=FILE.jsonl")
-    if train.select == "gold" and not train.select_gold:
-        raise HanspanError(
-            "train.select=gold: found no gold; expected train.select_gold=FILE.jsonl"
-        )
+    train.check_files_are_named()
     wanted = {
         "hand": train.hand if train.mode != "weak" else None,
         "pool": train.pool if train.rounds else None,
@@ -303,15 +298,15 @@ def _write_report(
     from hanspan.report import report_page
 
     reports = {name: report.as_dict() for name, (report, _) in systems.items()}
+    train = config.train
+    selection: str = "without gold" if train.mode == "weak" else train.mode
+    if train.select == "gold":
+        selection = "by gold"
     facts = {
         "gold": f"{gold.parent.name}/{gold.name}",
         "documents": str(len(wanted)),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "selection": "by gold"
-        if config.train.select == "gold"
-        else "without gold"
-        if config.train.mode == "weak"
-        else config.train.mode,
+        "selection": selection,
         "commit": commit_of(Path.cwd()),
         "versions": ", ".join(f"{k} {v}" for k, v in versions().items()),
     }

@@ -130,7 +130,7 @@ class _Run:
         rows = self._rows(data.documents, data.soft, encoder)
         held = self._rows(data.held_documents, data.held_soft, encoder)
         self.judges = held if settings.select == "agreement" else []
-        if settings.select == "gold":
+        if settings.select == "gold" and settings.select_gold:
             gold = load_gold(settings.select_gold, data.labels, data.topics)
             self.judges = self._rows(*gold, encoder)
         pool: list[Row] = []

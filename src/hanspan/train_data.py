@@ -48,6 +48,7 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
         HanspanError: for missing or empty files, files that do not belong together, or labels
             that the label list lacks.
     """
+    settings.check_files_are_named()
     path = Path(path)
     labels: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
@@ -62,10 +63,6 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
             parts.append(weak)
     if settings.mode != "weak":
         source = Path(settings.hand) if settings.hand else path
-        if settings.mode == "mixed" and not settings.hand:
-            raise HanspanError(
-                "train.mode=mixed: no hand labels found; expected train.hand=FILE.jsonl"
-            )
         hand = _read(source)
         if not labels and not topics:
             labels = tuple(sorted({s.label for d in hand for s in d.spans} - {ENTITY, NONE}))
@@ -120,17 +117,13 @@ def load_pool(path: str, like: SoftLabels) -> tuple[list[Document], SoftLabels]:
 
 
 def load_gold(
-    path: str | None, labels: tuple[str, ...], topics: tuple[str, ...]
+    path: str, labels: tuple[str, ...], topics: tuple[str, ...]
 ) -> tuple[list[Document], SoftLabels]:
     """Hand-labelled documents that epochs are chosen by.
 
     Raises:
-        HanspanError: if no file is named or it cannot be read; for a label not in ``labels``.
+        HanspanError: if the file cannot be read; for a label not in ``labels``.
     """
-    if not path:
-        raise HanspanError(
-            "train.select=gold: found no gold; expected train.select_gold=FILE.jsonl"
-        )
     documents = _read(Path(path))
     return documents, hand_labels(documents, labels, topics, Path(path))
 

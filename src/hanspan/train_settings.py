@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hanspan.errors import HanspanError
+
 
 class TrainSettings(BaseModel):
     """How the student is trained; the defaults suit a small encoder and weak labels.
@@ -113,3 +115,18 @@ class TrainSettings(BaseModel):
     """``auto``: a GPU where there is one."""
     save_every: int = Field(default=200, ge=1)
     """Steps between checkpoints, from which a killed run goes on exactly."""
+
+    def check_files_are_named(self) -> None:
+        """Refuse a mode or a choice whose file of hand labels is not named.
+
+        Raises:
+            HanspanError: naming the key that is missing.
+        """
+        if self.mode == "mixed" and not self.hand:
+            raise HanspanError(
+                "train.mode=mixed: no hand labels found; expected train.hand=FILE.jsonl"
+            )
+        if self.select == "gold" and not self.select_gold:
+            raise HanspanError(
+                "train.select=gold: found no gold; expected train.select_gold=FILE.jsonl"
+            )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -27,6 +25,7 @@ from hanspan.labelmodel.topic_auto import choose_topics
 from hanspan.labelmodel.topic_skene import TopicSkene
 from hanspan.labelmodel.topics import TopicModel, TopicVote, TopicVoter, topic_votes
 from hanspan.labelmodel.votes import Names, Pattern, count_patterns
+from hanspan.soft import BROKEN_NPZ
 
 FORMAT = 1
 ASKED = "asked for"
@@ -132,8 +131,6 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
     return Path(path).with_suffix(".npz")
 
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError)
-"""What a zip file with damaged bytes raises, among others."""
 _ARRAYS: Mapping[type, tuple[str, ...]] = {
     DawidSkene: ("emit", "total", "rate", "prior"),
     HMM: ("emit", "total", "size", "opening", "going"),
@@ -187,7 +184,7 @@ def _read_arrays(path: Path, part: str, model: DawidSkene | HMM | TopicSkene) ->
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[f"{part}_{key}"] for key in _ARRAYS[type(model)]}
-    except (ValueError, KeyError, TypeError, OSError, EOFError, *_BROKEN) as err:
+    except (TypeError, *BROKEN_NPZ) as err:
         raise HanspanError(f"{path}: damaged or no arrays of a label model ({err!r})") from None
     known = model.events.known
     for key, array in arrays.items():
