@@ -6,11 +6,17 @@ pytest tests/test_encoders.py
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fake_hub import OWNER, FakeHub, Repo
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -93,6 +99,50 @@ def test_pickled_weights_are_not_read_and_the_message_converts_them(tmp_path: Pa
     exec(str(err.value).split('python -c "')[1].rstrip('"'))
     assert (tmp_path / "model.safetensors").is_file()
     assert open_encoder(str(tmp_path), LABELS, TOPICS)[1].is_fast
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ("pytorch_model.bin", "pickle may run code.*write model.safetensors.*then give ./bert"),
+        ("model.gguf", "neither model.safetensors nor other weights"),
+        (None, "cannot be reached or does not have it"),
+    ],
+)
+def test_hub_encoders_without_safetensors(tmp_path: Path, weights: str | None, words: str) -> None:
+    """In a process of its own: the Hub's client reads its address at import."""
+    write_bert(tmp_path).config.save_pretrained(tmp_path)
+    files = {f.name: f.read_bytes() for f in tmp_path.iterdir() if f.is_file()}
+    files.pop("model.safetensors", None)
+    code = """
+import sys
+from hanspan.encoders import open_encoder
+from hanspan.errors import HanspanError
+try:
+    open_encoder(sys.argv[1], ("PER",), ())
+except HanspanError as err:
+    print(err)
+"""
+    with FakeHub() as hub:
+        name = f"{OWNER}/bert"
+        if weights:
+            repo = Repo("model", name, private=False)
+            repo.add("main", {**files, weights: b"x" * 64}, "weights")
+            hub.repos["model", name] = repo
+        environment = {
+            **os.environ,
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_HUB_DISABLE_XET": "1",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code, name],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert re.search(words, done.stdout), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -70,13 +70,42 @@ def _check_folder(folder: Path) -> None:
     if (folder / FILE).is_file() or any(folder.glob("*.safetensors")):
         return
     if any(folder.glob("pytorch_model*.bin")):
-        raise HanspanError(
-            f"encoder {folder}: pytorch_model.bin alone, which is not read, since a pickle may "
-            f"run code; if you trust it, write model.safetensors: "
-            f'python -c "from transformers import AutoModelForMaskedLM as M; '
-            f"M.from_pretrained('{folder}').save_pretrained('{folder}')\""
-        )
+        raise _pickle_alone(folder, folder)
     raise HanspanError(f"encoder {folder}: no model.safetensors in this folder")
+
+
+def _pickle_alone(source: Path | str, out: Path | str) -> HanspanError:
+    return HanspanError(
+        f"encoder {source}: pytorch_model.bin alone, which is not read, since a pickle may "
+        f"run code; if you trust it, write model.safetensors: "
+        f'python -c "from transformers import AutoModelForMaskedLM as M, AutoTokenizer as T; '
+        f"[a.from_pretrained('{source}').save_pretrained('{out}') for a in (M, T)]\""
+    )
+
+
+def _from_hub(name: str, labels: tuple[str, ...], topics: tuple[str, ...], **options: Any) -> Any:
+    """A joint model with an encoder of the Hub; says so if that has only a pickle."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    from hanspan.model import build_model
+
+    try:
+        return build_model(name, labels, topics, **options)
+    except HanspanError as unreadable:
+        try:
+            files = HfApi().list_repo_files(name)
+        except (HfHubHTTPError, OSError, ValueError):
+            raise unreadable from None
+        if any(file.endswith(".safetensors") for file in files):
+            raise
+        if not any(Path(file).match("pytorch_model*.bin") for file in files):
+            raise HanspanError(
+                f"encoder {name}: found neither model.safetensors nor other weights in this "
+                f"repository; expected an encoder of transformers"
+            ) from None
+        folder = name.split("/")[-1]
+        raise HanspanError(f"{_pickle_alone(name, folder)}, then give ./{folder}") from None
 
 
 def open_encoder(
@@ -115,7 +144,8 @@ def open_encoder(
             return model, load_tokenizer(folder)
     if (Path(source) / FILE).is_file():
         return _go_on_from(Path(source), labels, topics, dropout)
-    return build_model(source, labels, topics, dropout=dropout), load_tokenizer(source)
+    make = build_model if isinstance(source, Path) else _from_hub
+    return make(source, labels, topics, dropout=dropout), load_tokenizer(source)
 
 
 def _go_on_from(
