@@ -1,7 +1,8 @@
 """python scripts/choose_settings.py RUN_OUT GROUP,GROUP 'epochs=3' 'epochs=6 lr=3e-4' [--json FILE]
 
 Rank settings of training without gold: RUN_OUT is the folder of a ``hanspan run`` (train.jsonl and
-weak.rules.json are read), the groups are those of its rules, and each further word is a candidate.
+weak.rules.json are read), the groups are those of its rules, hidden one at a time, or mentions=0.3
+for a share of all mentions, and each further word is a candidate.
 """
 
 from __future__ import annotations
@@ -25,9 +26,15 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     try:
-        every = rule_groups(options.out / "weak.rules.json")
+        every: dict[str, list[str] | float] = {**rule_groups(options.out / "weak.rules.json")}
+        for word in options.groups.split(","):
+            name, _, share = word.partition("=")
+            if name == "mentions" and share:
+                every[word] = settings_of([f"hide_mentions={share}"]).hide_mentions
         if unknown := set(options.groups.split(",")) - set(every):
-            raise HanspanError(f"groups {sorted(unknown)}: expected some of {', '.join(every)}")
+            raise HanspanError(
+                f"groups {sorted(unknown)}: expected mentions=SHARE, or some of {', '.join(every)}"
+            )
         ranked = choose(
             options.out / "train.jsonl",
             options.out / "choose",
@@ -40,7 +47,11 @@ def main() -> int:
         return 2
     rows = []
     for choice in ranked:
-        parts = [f"{g}: {r:.3f} back, {a:.3f} agreed" for g, (r, a) in choice.by_group.items()]
+        parts = [
+            f"{group}: {found.recovered:.3f} back, {found.agreement:.3f} agreed, "
+            f"{found.whole:.3f} of all"
+            for group, found in choice.by_group.items()
+        ]
         print(f"{choice.score:.4f}  {choice.name}  {'; '.join(parts)}")
         rows.append({"what": f"hidden rules: {choice.name}", "value": choice.score,
                      "unit": "score", "peer": ranked[-1].name, "peer_value": ranked[-1].score,

@@ -15,7 +15,7 @@ from hanspan.train_settings import TrainSettings
 
 class Summary:
     def __init__(self, recovered: float | None, agreement: float | None) -> None:
-        self.recovered, self.agreement = recovered, agreement
+        self.recovered, self.agreement, self.whole = recovered, agreement, 0.25
 
 
 def test_ranks_by_both_shares_and_does_no_run_twice(
@@ -32,7 +32,8 @@ def test_ranks_by_both_shares_and_does_no_run_twice(
         calls.append((settings.epochs, settings.hide_rules))
         back, agreed = answers[settings.epochs or 0, settings.hide_rules[0]]
         run.mkdir(parents=True)
-        row = {"settings": settings.model_dump(mode="json"), "recovered": back, "agreement": agreed}
+        figures = {"recovered": back, "agreement": agreed, "whole": 0.25}
+        row = {"settings": settings.model_dump(mode="json"), **figures}
         (run / "train.json").write_text(json.dumps(row))
         return Summary(back, agreed)
 
@@ -43,10 +44,25 @@ def test_ranks_by_both_shares_and_does_no_run_twice(
     assert [c.name for c in ranked] == ["e2", "e1", "e3"]
     assert ranked[0].score == pytest.approx(0.6)
     assert ranked[1].score == pytest.approx((harmonic(0.2, 0.9) + harmonic(0.4, 0.8)) / 2, abs=1e-4)
-    assert ranked[2].by_group == {"A": (1.0, 0.1)}
+    (alone,) = ranked[2].by_group.values()
+    assert (alone.recovered, alone.agreement) == (1.0, 0.1)
     assert len(calls) == 6
     assert choose("x.jsonl", tmp_path, candidates, groups) == ranked
     assert len(calls) == 6
+
+
+def test_hidden_mentions_rank_by_all_spans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(path: Any, run: Path, settings: TrainSettings) -> Summary:
+        assert not settings.hide_rules
+        assert settings.hide_mentions == 0.3
+        summary = Summary(0.9 if settings.epochs == 1 else 0.1, 0.9)
+        summary.whole = 0.4 if settings.epochs == 1 else 0.6
+        return summary
+
+    monkeypatch.setattr("hanspan.train.train", fake)
+    candidates = {f"e{n}": TrainSettings(epochs=n) for n in (1, 2)}
+    ranked = choose("x.jsonl", tmp_path, candidates, {"mentions": 0.3})
+    assert [(choice.name, choice.score) for choice in ranked] == [("e2", 0.6), ("e1", 0.4)]
 
 
 def test_nothing_to_choose_by_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -408,6 +408,8 @@ def test_spans_of_hidden_rules_come_back(tmp_path: Path) -> None:
     summary = train(path, tmp_path / "run", settings)
     assert summary.recovered is not None  # 丑寅卯 was shown, 子寅卯 was not
     assert 0 <= summary.recovered <= 1
+    assert summary.whole is not None
+    assert 0 < summary.whole <= 1
     assert train(path, tmp_path / "all", TrainSettings(**FAST, epochs=1)).recovered is None
 
 
@@ -427,6 +429,22 @@ def test_hiding_takes_spans_of_hidden_rules_alone() -> None:
     assert recovered([gone], [(Span(3, 4, "PER"),)]) == (0, 1)
     rules = {"rule:a": {"group": "g"}, "rule:b": {"group": "g"}, "rule:c": {"group": ""}}
     assert groups_of(rules) == {"g": ["rule:a", "rule:b"], "rule:c": ["rule:c"]}
+
+
+def test_hidden_mentions_are_hidden_wherever_they_stand() -> None:
+    texts = ["".join(chr(0x4E00 + 7 * i + k) for k in range(2)) for i in range(400)]
+    many = [
+        Document(f"{i}", text * 2, (Span(0, 2, "PER", 1.0, "rule:a"), Span(2, 4, "PER")))
+        for i, text in enumerate(texts)
+    ]
+    soft = hand_labels(many, LABELS, (), Path("x"))
+    kept, shown, gone = hide(many, soft, (), 0.3)
+    assert {len(out) for out in gone} == {0, 2}  # never one of the two
+    assert 0.2 < sum(map(bool, gone)) / len(gone) < 0.4
+    assert all(len(d.spans) + len(out) == 2 for d, out in zip(kept, gone, strict=True))
+    assert (shown.state.reshape(-1, 4) == UNKNOWN).all(1).tolist() == [bool(out) for out in gone]
+    assert hide(many, soft, (), 0.0)[0] == many
+    assert sum(map(bool, hide(many, soft, (), 0.6)[2])) > sum(map(bool, gone))  # grows
 
 
 def test_a_model_is_gone_on_from_and_one_of_other_labels_refused(tmp_path: Path) -> None:

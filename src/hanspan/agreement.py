@@ -98,17 +98,25 @@ def temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]
     )
 
 
-def recovered_share(
+def of_hidden(
     data: TrainData, model: JointModel, encoder: TextEncoder, bf16: bool
-) -> float | None:
-    """Share of the held-out spans of hidden rules that the student finds; None without any."""
+) -> dict[str, float | None]:
+    """What the student finds on held-out documents of which spans were hidden; None without any.
+
+    Returns:
+        ``recovered``, the share of hidden spans that came back, and ``whole``, the F1 against
+        shown and hidden spans together, where each other span counts as wrong.
+    """
     from hanspan.model import forward_fn
 
     if not any(data.hidden):
-        return None
+        return {"recovered": None, "whole": None}
     forward = forward_fn(model.eval(), bf16=bf16)
     texts = [document.text for document in data.held_documents]
     meta = ModelMeta(data.labels, data.topics)
     found = [t.spans for t in tag_texts(texts, encoder, forward, meta, scores=False)]
     back, total = recovered(data.hidden, found)
-    return round(back / total, 4)
+    every = [(*d.spans, *out) for d, out in zip(data.held_documents, data.hidden, strict=True)]
+    both, wanted = recovered(every, found)
+    whole = 2 * both / max(1, wanted + sum(map(len, found)))
+    return {"recovered": round(back / total, 4), "whole": round(whole, 4)}

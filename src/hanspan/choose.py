@@ -1,9 +1,11 @@
 """Choose between settings without gold: by what a student finds of rules it never saw.
 
-Each candidate is trained once for each hidden group of rules. Its score is the mean over groups of
-the harmonic mean of two shares on held-out text: hidden spans that came back, and agreement with
-the rules that were shown. The first alone would favour a student that calls everything an entity;
-the second alone one that copies its rules.
+Each candidate is trained once for each thing that is hidden. With a group of rules hidden, its
+score is the harmonic mean of two shares on held-out text: hidden spans that came back, and
+agreement with the rules that were shown. The first alone would favour a student that calls
+everything an entity; the second alone one that copies its rules. With a share of all mentions
+hidden, each type is still shown, so what else the student finds can count as wrong: the score is
+F1 against all spans there, hidden ones included. The mean over what was hidden ranks.
 """
 
 from __future__ import annotations
@@ -18,16 +20,27 @@ from hanspan.errors import HanspanError
 from hanspan.hidden import groups_of
 from hanspan.train_settings import TrainSettings
 
+_FIGURES = ("recovered", "agreement", "whole")
 Progress = Callable[[int, int | None, str], None]
 
 
 @dataclass(frozen=True)
+class Found:
+    """What one student found on held-out text; see :func:`hanspan.agreement.of_hidden`."""
+
+    recovered: float
+    agreement: float
+    whole: float
+    score: float
+
+
+@dataclass(frozen=True)
 class Choice:
-    """Score of one candidate; ``by_group`` holds (recovered, agreement) of each hidden group."""
+    """Score of one candidate, and the figures behind it by what was hidden."""
 
     name: str
     score: float
-    by_group: Mapping[str, tuple[float, float]]
+    by_group: Mapping[str, Found]
 
 
 def rule_groups(path: str | os.PathLike[str]) -> dict[str, list[str]]:
@@ -56,7 +69,7 @@ def choose(
     train_path: str | os.PathLike[str],
     folder: str | os.PathLike[str],
     candidates: Mapping[str, TrainSettings],
-    groups: Mapping[str, Sequence[str]],
+    groups: Mapping[str, Sequence[str] | float],
     *,
     progress: Progress | None = None,
 ) -> list[Choice]:
@@ -66,7 +79,7 @@ def choose(
         train_path: documents with weak labels, as :func:`hanspan.train.train` takes them.
         folder: of the runs; a run that is there already is not done again.
         candidates: settings by name; they need ``held_out`` above 0.
-        groups: rules to hide together, by name; see :func:`rule_groups`.
+        groups: what to hide, by name: rules (see :func:`rule_groups`), or a share of mentions.
         progress: called as (done, trainings, text).
 
     Returns:
@@ -79,20 +92,25 @@ def choose(
 
     if not candidates or not groups:
         raise HanspanError("nothing to choose by; expected at least one candidate and one group")
-    found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in candidates}
+    found: dict[str, dict[str, Found]] = {name: {} for name in candidates}
     total = len(candidates) * len(groups)
     for number, (name, settings) in enumerate(candidates.items()):
-        for at, (group, rules) in enumerate(groups.items()):
+        for at, (group, what) in enumerate(groups.items()):
             if progress:
                 progress(number * len(groups) + at, total, f"{name} without {group}")
             run = Path(folder) / name / group.replace(":", "-")
-            hidden = settings.model_copy(update={"hide_rules": tuple(rules)})
+            share = what if isinstance(what, float) else 0.0
+            rules = () if isinstance(what, float) else tuple(what)
+            hidden = settings.model_copy(update={"hide_rules": rules, "hide_mentions": share})
             row = _earlier(run, hidden)
             if row is None:
                 summary = train(train_path, run, hidden)
-                row = {"recovered": summary.recovered, "agreement": summary.agreement}
-            if row["recovered"] is not None:
-                found[name][group] = (row["recovered"], row["agreement"] or 0.0)
+                row = {key: getattr(summary, key) for key in _FIGURES}
+            recovered, agreement, whole = (row[key] for key in _FIGURES)
+            if recovered is not None:
+                agreement, whole = agreement or 0.0, whole or 0.0
+                score = whole if share else harmonic(recovered, agreement)
+                found[name][group] = Found(recovered, agreement, whole, score)
     if not any(found.values()):
         raise HanspanError(
             f"{train_path}: none of the groups {', '.join(groups)} has a span in the held-out "
@@ -100,8 +118,8 @@ def choose(
         )
     choices = []
     for name, by_group in found.items():
-        shares = [harmonic(*pair) for pair in by_group.values()]
-        choices.append(Choice(name, round(sum(shares) / max(1, len(shares)), 4), by_group))
+        scores = [one.score for one in by_group.values()]
+        choices.append(Choice(name, round(sum(scores) / max(1, len(scores)), 4), by_group))
     return sorted(choices, key=lambda choice: -choice.score)
 
 
@@ -112,4 +130,4 @@ def _earlier(run: Path, settings: TrainSettings) -> dict[str, float | None] | No
         return None
     row = json.loads(path.read_text("utf-8"))
     same = row["settings"] == settings.model_dump(mode="json")
-    return {key: row[key] for key in ("recovered", "agreement")} if same else None
+    return {key: row[key] for key in _FIGURES} if same else None

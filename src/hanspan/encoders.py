@@ -85,17 +85,15 @@ def _pickle_alone(source: Path | str, out: Path | str) -> HanspanError:
 
 def _from_hub(name: str, labels: tuple[str, ...], topics: tuple[str, ...], **options: Any) -> Any:
     """A joint model with an encoder of the Hub; says so if that has only a pickle."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
+    from hanspan.hub import file_names
     from hanspan.model import build_model
 
     try:
         return build_model(name, labels, topics, **options)
     except HanspanError as unreadable:
         try:
-            files = HfApi().list_repo_files(name)
-        except (HfHubHTTPError, OSError, ValueError):
+            files = file_names(name)
+        except HanspanError:
             raise unreadable from None
         if any(file.endswith(".safetensors") for file in files):
             raise
@@ -144,8 +142,11 @@ def open_encoder(
             return model, load_tokenizer(folder)
     if (Path(source) / FILE).is_file():
         return _go_on_from(Path(source), labels, topics, dropout)
-    make = build_model if isinstance(source, Path) else _from_hub
-    return make(source, labels, topics, dropout=dropout), load_tokenizer(source)
+    if isinstance(source, str):
+        model = _from_hub(source, labels, topics, dropout=dropout)
+    else:
+        model = build_model(source, labels, topics, dropout=dropout)
+    return model, load_tokenizer(source)
 
 
 def _go_on_from(

@@ -1,12 +1,14 @@
-"""Hide what some rules found, and see whether the student finds it without them.
+"""Hide what some rules found, or a share of all mentions, and see whether the student finds it.
 
-A student that only copies its rules finds nothing of a hidden group; one that has learned what
+A student that only copies its rules finds nothing of what is hidden; one that has learned what
 the type looks like does. So settings, rounds and label models are chosen without gold: the same
-training with each group hidden in turn, and the share of its spans that comes back.
+training with each group of rules hidden in turn, and the share of its spans that comes back; or
+with a share of the mentions hidden, as rules miss mentions of types that they know.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -23,10 +25,21 @@ def is_hidden(span: Span, hidden: Iterable[str]) -> bool:
     return bool(sources) and all(source in names for source in sources)
 
 
+def is_drawn(mention: str, share: float) -> bool:
+    """Whether a mention is among the ``share`` of all that is hidden: by its text alone."""
+    return zlib.crc32(mention.encode("utf-8", "surrogatepass")) < share * 2**32
+
+
 def hide(
-    documents: Sequence[Document], soft: SoftLabels, hidden: Sequence[str]
+    documents: Sequence[Document], soft: SoftLabels, rules: Sequence[str], mentions: float = 0.0
 ) -> tuple[list[Document], SoftLabels, list[tuple[Span, ...]]]:
     """Make the characters of hidden spans unknown.
+
+    Args:
+        documents: with the spans of the label model.
+        soft: their soft labels.
+        rules: spans that these alone found are hidden.
+        mentions: so is this share of all mentions, each wherever it stands.
 
     Returns:
         The documents without those spans, their soft labels, and the hidden spans of each.
@@ -36,7 +49,11 @@ def hide(
     kept, taken = [], []
     for number, document in enumerate(documents):
         first = int(soft.offsets[number])
-        out = tuple(span for span in document.spans if is_hidden(span, hidden))
+        out = tuple(
+            span
+            for span in document.spans
+            if is_hidden(span, rules) or is_drawn(document.text[span.start : span.end], mentions)
+        )
         for span in out:
             gone[first + span.start : first + span.end] = True
         taken.append(out)

@@ -113,6 +113,16 @@ def _check_id(name: str) -> None:
         raise HanspanError(f"{name!r}: expected the name of a Hub repository, as in owner/name")
 
 
+def file_names(name: str) -> list[str]:
+    """Paths of all files in a model repository.
+
+    Raises:
+        HanspanError: if it does not exist or cannot be reached.
+    """
+    with _named_errors("look at", name):
+        return list(_api(None, None).list_repo_files(name))
+
+
 def push(
     bundle_dir: str | os.PathLike[str],
     repo_id: str,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hanspan.agreement import agreement, recovered_share, temperatures
+from hanspan.agreement import agreement, of_hidden, temperatures
 from hanspan.batches import row_logits
 from hanspan.data import Document, whole
 from hanspan.decode import softmax
@@ -48,7 +48,7 @@ class TrainSummary:
     ``agreement`` is the span F1 against the rules on held-out documents (None without any);
     it says whether the student learned the rules, not whether the rules are right.
     ``prior_corrected`` tells whether the logit of ``O`` was raised after training.
-    ``recovered`` is the share of the held-out spans of ``hide_rules`` that it found by itself.
+    ``recovered`` and ``whole`` tell what it found of hidden spans (``agreement.of_hidden``).
     """
 
     documents: int
@@ -64,6 +64,7 @@ class TrainSummary:
     agreement: float | None
     topic_agreement: float | None
     recovered: float | None
+    whole: float | None
     prior_corrected: bool
     precision: str
     warnings: tuple[str, ...]
@@ -371,7 +372,7 @@ class _Run:
             ),
             loss=round(self.fits[-1].loss, 4) if self.fits else float("nan"),
             agreement=round(found.f1, 4) if found else None,
-            recovered=recovered_share(data, model, encoder, self.bf16),
+            **of_hidden(data, model, encoder, self.bf16),
             topic_agreement=round(found.topic, 4) if found and data.topics else None,
             prior_corrected=self.prior_corrected,
             precision="bf16" if self.bf16 else "fp32",

@@ -35,7 +35,7 @@ class TrainData:
     warnings: tuple[str, ...]
     digest: str
     hidden: list[tuple[Span, ...]]
-    """Of each held-out document, the spans that ``settings.hide_rules`` kept from training."""
+    """Of each held-out document, the spans that ``hide_rules`` and ``hide_mentions`` took."""
 
 
 def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> TrainData:
@@ -76,8 +76,8 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
     for line in warnings:
         _log.warning(line)
     hidden: list[tuple[Span, ...]] = [()] * len(documents)
-    if settings.hide_rules:
-        documents, soft, hidden = hide(documents, soft, settings.hide_rules)
+    if settings.hide_rules or settings.hide_mentions:
+        documents, soft, hidden = hide(documents, soft, settings.hide_rules, settings.hide_mentions)
     held = _held_out(documents, settings.held_out)
     kept = [i for i in range(len(documents)) if i not in held]
     chosen = sorted(held)

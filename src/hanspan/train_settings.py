@@ -106,6 +106,8 @@ class TrainSettings(BaseModel):
     hide_rules: tuple[str, ...] = ()
     """Rules whose spans are kept from training; the summary then says how many of them the
     student finds in the held-out documents. For choosing settings without gold."""
+    hide_mentions: float = Field(default=0.0, ge=0, lt=1)
+    """Share of all mentions, drawn by their text, that is kept from training in the same way."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """``auto``: bf16 on a GPU or a CPU that multiplies it (AMX, AVX-512); else fp32."""
     compile: bool = False
