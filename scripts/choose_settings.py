@@ -27,19 +27,20 @@ def main() -> int:
     options = parser.parse_args()
     try:
         every: dict[str, list[str] | float] = {**rule_groups(options.out / "weak.rules.json")}
-        for word in options.groups.split(","):
+        words = options.groups.split(",")
+        for word in words:
             name, _, share = word.partition("=")
             if name == "mentions" and share:
                 every[word] = settings_of([f"hide_mentions={share}"]).hide_mentions
-        if unknown := set(options.groups.split(",")) - set(every):
+        if unknown := set(words) - set(every):
             raise HanspanError(
                 f"groups {sorted(unknown)}: expected mentions=SHARE, or some of {', '.join(every)}"
             )
         ranked = choose(
             options.out / "train.jsonl",
             options.out / "choose",
-            {words: settings_of(words.split()) for words in options.candidates},
-            {name: every[name] for name in options.groups.split(",")},
+            {given: settings_of(given.split()) for given in options.candidates},
+            {name: every[name] for name in words},
             progress=lambda done, total, what: print(f"{done} of {total}: {what}", flush=True),
         )
     except HanspanError as err:
@@ -53,7 +54,7 @@ def main() -> int:
             for group, found in choice.by_group.items()
         ]
         print(f"{choice.score:.4f}  {choice.name}  {'; '.join(parts)}")
-        rows.append({"what": f"hidden rules: {choice.name}", "value": choice.score,
+        rows.append({"what": f"hidden {options.groups}: {choice.name}", "value": choice.score,
                      "unit": "score", "peer": ranked[-1].name, "peer_value": ranked[-1].score,
                      "target": None})  # fmt: skip
     if options.json:

@@ -410,7 +410,10 @@ def test_spans_of_hidden_rules_come_back(tmp_path: Path) -> None:
     assert 0 <= summary.recovered <= 1
     assert summary.whole is not None
     assert 0 < summary.whole <= 1
-    assert train(path, tmp_path / "all", TrainSettings(**FAST, epochs=1)).recovered is None
+    plain = train(path, tmp_path / "all", TrainSettings(**FAST, epochs=1))
+    assert (plain.recovered, plain.whole) == (None, None)
+    drawn = TrainSettings(**FAST, epochs=1, hide_mentions=0.5, held_out=0.3)
+    assert train(path, tmp_path / "drawn", drawn).recovered is not None
 
 
 def test_hiding_takes_spans_of_hidden_rules_alone() -> None:

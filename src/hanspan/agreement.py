@@ -118,5 +118,5 @@ def of_hidden(
     back, total = recovered(data.hidden, found)
     every = [(*d.spans, *out) for d, out in zip(data.held_documents, data.hidden, strict=True)]
     both, wanted = recovered(every, found)
-    whole = 2 * both / max(1, wanted + sum(map(len, found)))
-    return {"recovered": round(back / total, 4), "whole": round(whole, 4)}
+    whole = Agreement(both, sum(map(len, found)), wanted, topic=0.0)
+    return {"recovered": round(back / total, 4), "whole": round(whole.f1, 4)}

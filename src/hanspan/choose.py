@@ -99,8 +99,7 @@ def choose(
             if progress:
                 progress(number * len(groups) + at, total, f"{name} without {group}")
             run = Path(folder) / name / group.replace(":", "-")
-            share = what if isinstance(what, float) else 0.0
-            rules = () if isinstance(what, float) else tuple(what)
+            rules, share = ((), what) if isinstance(what, float) else (tuple(what), 0.0)
             hidden = settings.model_copy(update={"hide_rules": rules, "hide_mentions": share})
             row = _earlier(run, hidden)
             if row is None:

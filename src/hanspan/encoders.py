@@ -70,12 +70,12 @@ def _check_folder(folder: Path) -> None:
     if (folder / FILE).is_file() or any(folder.glob("*.safetensors")):
         return
     if any(folder.glob("pytorch_model*.bin")):
-        raise _pickle_alone(folder, folder)
+        raise HanspanError(_pickle_alone(folder, folder))
     raise HanspanError(f"encoder {folder}: no model.safetensors in this folder")
 
 
-def _pickle_alone(source: Path | str, out: Path | str) -> HanspanError:
-    return HanspanError(
+def _pickle_alone(source: Path | str, out: Path | str) -> str:
+    return (
         f"encoder {source}: pytorch_model.bin alone, which is not read, since a pickle may "
         f"run code; if you trust it, write model.safetensors: "
         f'python -c "from transformers import AutoModelForMaskedLM as M, AutoTokenizer as T; '

@@ -52,7 +52,7 @@ def hide(
         out = tuple(
             span
             for span in document.spans
-            if is_hidden(span, rules) or is_drawn(document.text[span.start : span.end], mentions)
+            if is_hidden(span, rules) or is_drawn(document.surface(span), mentions)
         )
         for span in out:
             gone[first + span.start : first + span.end] = True
