@@ -180,19 +180,22 @@ def _placed(name: str) -> bool:
     )
 
 
+_AT = frozenset("生位处死葬产居")  # 生于…
 _LAND = re.compile(
     rf"[{_TRANS}]{{2,7}}(?:市|州|省|县|镇|岛|群岛|海峡|港|山|河|湖|机场|广场|海|湾|半岛|大街|地区)(?![长民场委关])"
 )
 
 
 @rule("foreign_place", labels=["LOC"], group="places", weight=0.8,
-      yes=["东部的[[伊克姆市]]。", "[[塔库布州]]北部"],
+      yes=["东部的[[伊克姆市]]。", "[[塔库布州]]北部", "生于[[塔库布州]]。"],
       no=["加大市场投入", "普通县城"])  # fmt: skip
 def foreign_place(document: Document) -> Iterator[tuple[int, int]]:
     """A run of transliteration characters with a word for a place."""
     text = document.text
     for match in _LAND.finditer(text):
         start, end = match.span()
+        if text[start] == "于" and text[start - 1 : start] in _AT:
+            start += 1
         name = text[start : end - 1]
         strong = sum(char in _STRONG for char in name)
         if strong >= 2 and strong >= 0.6 * len(name):

@@ -36,7 +36,7 @@ _KEEP = re.compile(
 _VERBS = re.compile(
     "(?:抵制|欢迎|迎接|护送|送别|致敬|开通|进驻|拨打|抛售|中标|取得|购买|接收|承接|减轻|加剧|影响|冒充|劫持|就职于|就读于|任职于|供职于|效力于|增加|确保|降准|有效|买入|卖出|掺假|辞职|破产|保护|举报|入选|选拔|换股|重组|起诉|减持|增持|回购|质押|认购|解除|曝光|招摇|希望|预期|维持|警惕|防止|允许|禁止|建议|提高|扩大|健全|指导|满足|实现|明确|要求|扭转|顺势|成功|协助|大量|批准|授权|委托|请求|开除|罚款|处罚|约谈|协调|督促|注重|首批|多次|新当选|当选|来自|毕业于|就读|就职|任职|供职|加盟|加入|走进|走访|访问|考察|参观|前往|抵达|出席|参加|举办|主办|承办|协办|联合主办|"
     "创办|成立|组建|设立|建立|筹建|创建|收购|并购|入股|控股股东|持有|投资|起诉|状告|指控|指责|批评|表示|指出|认为|强调|介绍|透露|"
-    "宣布|发布|公布|公告|披露|获悉|报道|援引|担任|出任|兼任|聘任|任命|考上|考入|考取|进入|转会|效力|战胜|击败|不敌|对阵|"
+    "结成|启动|宣布|发布|公布|公告|披露|获悉|报道|援引|担任|出任|兼任|聘任|任命|考上|考入|考取|进入|转会|效力|战胜|击败|不敌|对阵|"
     "迎战|挑战|力克|横扫|淘汰|面对|支持|推动|推进|促进|加强|鼓励|引导|帮助|组织|通知|要求|接受|联系|合作|签约|签署|通过|"
     "选择|包括|涉及|涵盖|囊括|发展|开展|开设|兴办|兴建|新建|建设|培育|打造|引进|吸引|落户|入驻|关闭|取缔|整治|清理|查处|"
     "位于|坐落|依托|围绕|根据|按照|鉴于|关于|对于|作为|成为|属于|隶属|归属|旗下|所属|下属|附属于|名叫|名为|叫做|全国各地|"
@@ -110,6 +110,8 @@ _FURNITURE = re.compile(
     "该县(?!县)|该市|该省|该州|各省|各市|各区|各县|各国|各类|各级|有关|我国|我省|我市|我校)"
 )
 """Words at the left edge that no name begins with."""
+_RESTART = re.compile("本报讯|[长席臣理事师员]兼(?!容)|(?:反对|执政|在野)党(?=[\u4e00-\u9fff]{2})")
+"""After these a name begins anew: …下岗职工本报讯河南…公司, …大臣兼国家公安委员会."""
 _CUT_WORDS = words("welded")
 """Two-character words of which the second character must not begin a name."""
 
@@ -129,7 +131,7 @@ _ALSO_NAMES = frozenset(
     ["投资", "发展", "建设", "合作", "保护", "组织", "海外", "国内", "境外", "国有", "联合"]
 )
 _NO_START = frozenset("0123456789年月日家省市县区）)")
-_COUNTED = re.compile("[0-9一二三四五六七八九十几]+家")
+_COUNTED = re.compile("[0-9０-９一二三四五六七八九十几两]+[家大]|首[家个批]")
 _TROOPS = frozenset(
     ["部队", "军队", "舰队", "大队", "支队", "排队", "车队", "团队", "列队", "连队"]
 )
@@ -185,6 +187,8 @@ def _place_at(text: str, start: int, end: int) -> int:
 
 def _begin(text: str, start: int, head: int) -> tuple[int, bool]:
     """Left edge after verbs, posts and numbers, at a place where one stands; whether it is one."""
+    for match in _RESTART.finditer(text, start, head):
+        start = match.end()
     start = _unwelded(text, start, head)
     for match in _VERBS.finditer(text, start, head):
         if match[0] in _ALSO_NAMES and _place_at(text, start, match.start()) >= 0:
@@ -267,9 +271,10 @@ def foreign_company(document: Document) -> Iterator[tuple[int, int]]:
 @rule("named_by_head", labels=["COM", "ORG", "GOV"], group="names", weight=0.8,
       yes=["扬州市政协委员、[[扬州远航精密仪器有限公司|COM]]董事长",
            "就职于[[海州证券股份有限公司|COM]]", "本报讯[[河南江远制药有限公司|COM]]积极",
+           "安排职工本报讯[[河南江远制药有限公司|COM]]积极", "主席兼[[扬州钢琴协会|ORG]]会长",
            "在[[扬州第二造纸厂|COM]]工作", "[[江苏省航道运输管理局|GOV]]通知",
            "[[河海师范大学|ORG]]教授", "[[中国钢琴协会|ORG]]以及"],
-      no=["一家大型国有企业集团", "商业银行", "行业协会负责人", "一所高等学校"])  # fmt: skip
+      no=["一家大型国有企业集团", "加拿大6大银行中已有4家", "全球十大汽车公司", "商业银行", "行业协会负责人", "一所高等学校"])  # fmt: skip
 def named_by_head(document: Document) -> Iterator[tuple[int, int, str]]:
     """Companies, schools, associations, institutes, media, teams by their last word."""
     text = document.text
