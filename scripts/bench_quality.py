@@ -12,7 +12,9 @@ second call goes on from there; ``key=value`` words are settings of training.
 ``--model FOLDER`` trains no student: it scores a finished model (a run's ``run/model``, a bundle)
 on the sets of one group beside rules and label model; ``--weak TRAIN.jsonl`` tells which mentions
 its weak labels held; ``--steps supervised [--curve]`` adds the reference rows with its encoder
-(``encoder=FOLDER``). ``--plot FILE.png`` draws the curve against the student.
+(``encoder=FOLDER``). ``--model FOLDER --unread`` scores it instead on rows of the training parts of
+MSRA and CLUENER that the release did not train on and no writer of rules has looked at.
+``--plot FILE.png`` draws the curve against the student.
 """
 
 from __future__ import annotations
@@ -151,13 +153,13 @@ def draw_curve(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def rows_of_model(
-    group: bench.Group, model: Path, weak: Path | None, work: Path
+    group: bench.Group, model: Path, weak: Path | None, work: Path, unread: bool
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Rules, label model and a finished model on the sets of a group; and the model's scores."""
     known = bench.known_mentions(weak) if weak else None
     rows: list[dict[str, Any]] = []
     scores: dict[str, float] = {}
-    for wanted in group.sets:
+    for wanted in bench.unread_sets(group) if unread else group.sets:
         found = bench.predicted(model, bench.gold_of(wanted))
         answers = {
             "rules + vote": bench.by_rules(group, wanted, work, "vote"),
@@ -193,6 +195,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--model", type=Path, metavar="FOLDER")
     parser.add_argument("--weak", type=Path, metavar="TRAIN.jsonl")
+    parser.add_argument("--unread", action="store_true", help="with --model: text nobody looked at")
     parser.add_argument("settings", nargs="*", metavar="key=value")
     options = parser.parse_args()
     words = list(options.settings)
@@ -209,13 +212,17 @@ def main() -> int:
                      f"{', '.join(g.name for g in bench.GROUPS)}")  # fmt: skip
     if options.model and len(chosen) != 1:
         parser.error("--model: expected one group, such as --groups news")
+    if options.unread and (not options.model or "supervised" in options.steps):
+        parser.error("--unread: expected --model FOLDER and no supervised step, which reads them")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         for group in bench.GROUPS:
             if group.name in chosen and options.model:
                 folder = work / group.name
-                new, scores = rows_of_model(group, options.model, options.weak, folder)
+                new, scores = rows_of_model(
+                    group, options.model, options.weak, folder, options.unread
+                )
                 rows += new
                 if "supervised" in options.steps:
                     counts = [*(CURVE if options.curve else ()), None]

@@ -1,4 +1,4 @@
-"""The shell scripts that a newcomer calls first.
+"""The shell scripts that a newcomer calls first, and what the benchmarks take for unread.
 
 pytest tests/test_scripts.py
 """
@@ -50,3 +50,44 @@ def test_without_python_the_script_says_what_to_do(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "Python 3.11" in done.stderr
+
+
+def test_unread_rows_are_those_behind_the_limits_of_the_release(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import yaml
+
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import student_bench
+
+    config = yaml.safe_load((ROOT / "configs" / "news-release.yaml").read_text("utf-8"))
+    limits = {
+        entry["path"].partition("/gold/")[2]: entry["limit"]
+        for entry in config["pages"]["input"]
+        if isinstance(entry, dict) and "/gold/" in entry["path"]
+    }
+    sets = student_bench.unread_sets(student_bench.GROUPS[0])
+    assert {s.file: s.skip for s in sets} == limits
+    assert {s.name for s in sets} == {"msra unread", "cluener unread"}
+
+
+def test_unread_rows_leave_out_texts_of_the_rows_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hanspan import Document
+    from hanspan.data import Span, write_documents
+
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import student_bench
+
+    spans = [Span(0, 2, "PER"), Span(0, 3, "ORG")]
+    texts = ["甲一一", "乙二二", "甲一一", "丙三三"]
+    documents = [Document(f"d{n}", text, tuple(spans)) for n, text in enumerate(texts)]
+    (tmp_path / "gold").mkdir()
+    write_documents(tmp_path / "gold" / "part.jsonl", documents)
+    monkeypatch.setenv("HANSPAN_DATA", str(tmp_path))
+    (found,) = student_bench.gold_of(student_bench.GoldSet("part unread", "part.jsonl", skip=2))
+    assert found.text == "丙三三"
+    assert [(s.start, s.end, s.label) for s in found.spans] == [(0, 3, "ORG")]
