@@ -13,7 +13,8 @@ second call goes on from there; ``key=value`` words are settings of training.
 on the sets of one group beside rules and label model; ``--weak TRAIN.jsonl`` tells which mentions
 its weak labels held; ``--steps supervised [--curve]`` adds the reference rows with its encoder
 (``encoder=FOLDER``). ``--model FOLDER --unread`` scores it instead on rows of the training parts of
-MSRA and CLUENER that the release did not train on and no writer of rules has looked at.
+MSRA and CLUENER that the release did not train on and no writer of rules has looked at; the
+reference rows then learn from the rows before these.
 ``--plot FILE.png`` draws the curve against the student.
 """
 
@@ -82,12 +83,12 @@ def rows_of_group(
             weak[wanted.name] = f1 if "hand" not in what else weak.get(wanted.name, f1)
     if "supervised" in only:
         counts = [*(CURVE if curve else ()), *([300] if quick else [None])]
-        rows += reference_rows(group, work, settings, counts, weak, known)
+        rows += reference_rows(group.sets, work, settings, counts, weak, known)
     return rows
 
 
 def reference_rows(
-    group: bench.Group,
+    sets: Sequence[bench.GoldSet],
     work: Path,
     settings: TrainSettings,
     counts: Sequence[int | None],
@@ -96,7 +97,7 @@ def reference_rows(
 ) -> list[dict[str, Any]]:
     """Supervised runs on so many hand-labelled rows (None: all), and what ``weak`` is of all."""
     rows: list[dict[str, Any]] = []
-    for wanted in group.sets:
+    for wanted in sets:
         for count in counts if wanted.supervised else ():
             hand = bench.hand_file(wanted, work, count)
             chosen = settings.model_copy(update={"mode": "supervised"})
@@ -153,13 +154,17 @@ def draw_curve(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def rows_of_model(
-    group: bench.Group, model: Path, weak: Path | None, work: Path, unread: bool
+    group: bench.Group,
+    sets: Sequence[bench.GoldSet],
+    model: Path,
+    weak: Path | None,
+    work: Path,
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Rules, label model and a finished model on the sets of a group; and the model's scores."""
+    """Rules, label model and a finished model on sets of a group; and the model's scores."""
     known = bench.known_mentions(weak) if weak else None
     rows: list[dict[str, Any]] = []
     scores: dict[str, float] = {}
-    for wanted in bench.unread_sets(group) if unread else group.sets:
+    for wanted in sets:
         found = bench.predicted(model, bench.gold_of(wanted))
         answers = {
             "rules + vote": bench.by_rules(group, wanted, work, "vote"),
@@ -212,21 +217,20 @@ def main() -> int:
                      f"{', '.join(g.name for g in bench.GROUPS)}")  # fmt: skip
     if options.model and len(chosen) != 1:
         parser.error("--model: expected one group, such as --groups news")
-    if options.unread and (not options.model or "supervised" in options.steps):
-        parser.error("--unread: expected --model FOLDER and no supervised step, which reads them")
+    if options.unread and not options.model:
+        parser.error("--unread: expected --model FOLDER beside it")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         for group in bench.GROUPS:
             if group.name in chosen and options.model:
                 folder = work / group.name
-                new, scores = rows_of_model(
-                    group, options.model, options.weak, folder, options.unread
-                )
+                sets = bench.unread_sets(group) if options.unread else group.sets
+                new, scores = rows_of_model(group, sets, options.model, options.weak, folder)
                 rows += new
                 if "supervised" in options.steps:
                     counts = [*(CURVE if options.curve else ()), None]
-                    rows += reference_rows(group, folder, settings, counts, scores, None)
+                    rows += reference_rows(sets, folder, settings, counts, scores, None)
                 if options.json:
                     write_rows(rows, options.json)
             elif group.name in chosen:

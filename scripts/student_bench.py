@@ -217,8 +217,10 @@ def unread_sets(group: Group) -> tuple[GoldSet, ...]:
 def hand_file(wanted: GoldSet, folder: Path, count: int | None = None, seed: int = 1) -> Path:
     """Hand labels of the reference run under the names that are scored, at most ``count``."""
     assert wanted.supervised is not None
-    path = folder / f"hand-{wanted.name}-{count or 'all'}.jsonl"
+    path = folder / f"hand-{wanted.name.replace(' ', '-')}-{count or 'all'}.jsonl"
     documents = list(read_documents(data_folder() / "gold" / wanted.supervised))
+    if wanted.skip:  # the others are what it is scored on
+        documents = documents[: wanted.skip]
     if count is not None and count < len(documents):
         documents = random.Random(seed).sample(documents, count)
     write_documents(path, [_renamed(d, wanted.mapping) for d in documents])
