@@ -274,7 +274,8 @@ def foreign_company(document: Document) -> Iterator[tuple[int, int]]:
            "安排职工本报讯[[河南江远制药有限公司|COM]]积极", "主席兼[[扬州钢琴协会|ORG]]会长",
            "在[[扬州第二造纸厂|COM]]工作", "[[江苏省航道运输管理局|GOV]]通知",
            "[[河海师范大学|ORG]]教授", "[[中国钢琴协会|ORG]]以及"],
-      no=["一家大型国有企业集团", "加拿大6大银行中已有4家", "全球十大汽车公司", "商业银行", "行业协会负责人", "一所高等学校"])  # fmt: skip
+      no=["一家大型国有企业集团", "加拿大6大银行中已有4家", "全球十大汽车公司",
+          "商业银行", "行业协会负责人", "一所高等学校"])  # fmt: skip
 def named_by_head(document: Document) -> Iterator[tuple[int, int, str]]:
     """Companies, schools, associations, institutes, media, teams by their last word."""
     text = document.text

@@ -38,8 +38,9 @@ _WORDS, _PAIRS, _ENDS = words("not_person"), words("not_given"), words("word_end
 _ADVERBS = words("person_adverbs")
 _RUNS_ON = _WORDS | _PAIRS | frozenset(["成为", "见到", "负有", "进得", "为何", "将军", "生前"])
 _BODIES = frozenset(
-    ["大学", "学院", "公司", "集团", "医院", "中心", "研究所", "研究院", "委员会", "协会", "银行", "出版社",
-     "中学", "小学", "法院", "检察院", "电视台", "日报社", "俱乐部", "事务所", "大队", "支队", "派出所"]
+    ["大学", "学院", "公司", "集团", "医院", "中心", "研究所", "研究院", "委员会", "协会", "银行",
+     "出版社", "中学", "小学", "法院", "检察院", "电视台", "日报社", "俱乐部", "事务所", "大队",
+     "支队", "派出所"]
 )  # fmt: skip
 _FORMS = frozenset(["先生", "女士", "小姐", "总理", "主席", "书记", "老师", "教授", "同志", "医生"])
 _ADDRESSES = _FORMS | frozenset(["大师", "大夫", "小将", "大爷", "大妈", "大姐", "大嫂", "老汉"])
@@ -176,8 +177,15 @@ _KIND = (_SURNAME_TABLE > -5).astype(np.uint8)  # 1 a surname, 2 the first of a 
 _KIND[[ord(name[0]) for name in _SURNAME if len(name) > 1]] |= 2
 _COMPOUND, _WORD_PAIRS = _pairs(_SURNAME), _pairs(_WORDS)
 _LEFT_TABLE = _bound(
-    [(0.9, BORDER), (3.0, _POSTS), (0.6, _JOIN), (0.6, _ADVERBS), (0.6, _BODIES), (0.6, frozenset("年"))]
-    + [(0.3, _LINK)], last=True
+    [
+        (0.9, BORDER),
+        (3.0, _POSTS),
+        (0.6, _JOIN | {"年"}),
+        (0.6, _ADVERBS),
+        (0.6, _BODIES),
+        (0.3, _LINK),
+    ],
+    last=True,
 )
 _LEFT_TABLE[[ord(char) for char in " 　：:"]] = 3.0
 _RIGHT_TABLE = _bound(

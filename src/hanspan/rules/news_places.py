@@ -44,8 +44,10 @@ _ONE = re.compile(
     "(?P<c>美|俄|日|韩|英|德|法|印|朝|台|港|乌|以(?!企))(?=媒(?!体)|企|制(?=武|导|战|坦|装|系|火|反)|将(?=领|官|军|[\u4e00-\u9fff]{0,4}阵亡))"
 )
 _PROVINCES = "京津沪渝冀晋辽吉黑苏浙皖闽赣鲁豫鄂湘粤桂琼川蜀黔滇陕甘青宁新蒙藏疆港澳台"
-_LIST = re.compile(rf"(?<![\u4e00-\u9fff])[{_PROVINCES}](?:、[{_PROVINCES}])+(?![\u4e00-\u9fff、])|"
-                   rf"[{_PROVINCES}](?:、[{_PROVINCES}]){{2,}}(?!、)")
+_LIST = re.compile(
+    rf"(?<![\u4e00-\u9fff])[{_PROVINCES}](?:、[{_PROVINCES}])+(?![\u4e00-\u9fff、])|"
+    rf"[{_PROVINCES}](?:、[{_PROVINCES}]){{2,}}(?!、)"
+)
 _RELATION = re.compile("关系|两国|全面|战略|友好|双边|双方|合作|建交|贸易|经贸|元首|领导人|边境")
 _FREE = frozenset("与和对向据由被称见邀晤访是会")
 _BAD_LEFT = frozenset("欧今昨明每当同近平节假完优审唯赞壮华精最更香时生次连半")
