@@ -12,9 +12,9 @@ second call goes on from there; ``key=value`` words are settings of training.
 ``--model FOLDER`` trains no student: it scores a finished model (a run's ``run/model``, a bundle)
 on the sets of one group beside rules and label model; ``--weak TRAIN.jsonl`` tells which mentions
 its weak labels held; ``--steps supervised [--curve]`` adds the reference rows with its encoder
-(``encoder=FOLDER``). ``--model FOLDER --unread`` scores it instead on rows of the training parts of
-MSRA and CLUENER that the release did not train on and no writer of rules has looked at; the
-reference rows then learn from the rows before these.
+(``encoder=FOLDER``). ``--unread`` scores it instead on rows of the training parts of MSRA and
+CLUENER that are not in TRAIN.jsonl and that no writer of rules has looked at; the reference rows
+then learn from other rows.
 ``--plot FILE.png`` draws the curve against the student.
 """
 
@@ -217,15 +217,15 @@ def main() -> int:
                      f"{', '.join(g.name for g in bench.GROUPS)}")  # fmt: skip
     if options.model and len(chosen) != 1:
         parser.error("--model: expected one group, such as --groups news")
-    if options.unread and not options.model:
-        parser.error("--unread: expected --model FOLDER beside it")
+    if options.unread and not (options.model and options.weak):
+        parser.error("--unread: expected --model FOLDER and --weak TRAIN.jsonl beside it")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         for group in bench.GROUPS:
             if group.name in chosen and options.model:
                 folder = work / group.name
-                sets = bench.unread_sets(group) if options.unread else group.sets
+                sets = bench.unread_sets(group, options.weak) if options.unread else group.sets
                 new, scores = rows_of_model(group, sets, options.model, options.weak, folder)
                 rows += new
                 if "supervised" in options.steps:

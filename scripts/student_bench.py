@@ -12,6 +12,7 @@ from typing import Any
 
 from hanspan.data import Document, Span, read_documents, write_documents
 from hanspan.evaluate import Report, evaluate, flat
+from hanspan.pretrain.exclude import normalize
 from hanspan.train import train
 from hanspan.train_settings import TrainSettings
 
@@ -37,9 +38,11 @@ class GoldSet:
     supervised: str | None = None
     target: float | None = None
     unread: int | None = None
-    """Row of ``supervised`` from which on the release trains on no text (its config's limit)."""
+    """Row of ``supervised`` up to which an unread set leaves them to the reference runs."""
     skip: int = 0
     """Leading rows of ``file`` that are left out; of the others some are drawn."""
+    without: frozenset[str] = frozenset()
+    """Texts that are left out, normalised."""
 
 
 @dataclass(frozen=True)
@@ -199,16 +202,23 @@ def gold_of(wanted: GoldSet) -> list[Document]:
     documents = list(read_documents(data_folder() / "gold" / wanted.file))
     if not wanted.skip:
         return documents
-    held = {d.text for d in documents[: wanted.skip]}
-    rest = [d for d in documents[wanted.skip :] if d.text not in held]
+    held = wanted.without | {normalize(d.text) for d in documents[: wanted.skip]}
+    rest = [d for d in documents[wanted.skip :] if normalize(d.text) not in held]
     drawn = random.Random(1).sample(rest, min(_UNREAD, len(rest)))
     return [d.with_spans(flat(d.spans)) for d in drawn]  # CLUENER's training part nests two
 
 
-def unread_sets(group: Group) -> tuple[GoldSet, ...]:
-    """For each set of a group the hand-labelled rows that neither rules nor training have seen."""
+def unread_sets(group: Group, trained: Path) -> tuple[GoldSet, ...]:
+    """For each set of a group hand-labelled rows that are not among the texts of a training.
+
+    They are taken from behind the rows that the reference runs learn from, which no writer of
+    rules has looked at.
+    """
+    texts = frozenset(normalize(d.text) for d in read_documents(trained))
     return tuple(
-        replace(s, name=f"{s.name} unread", file=s.supervised, skip=s.unread, target=None)
+        replace(
+            s, name=f"{s.name} unread", file=s.supervised, skip=s.unread, target=None, without=texts
+        )
         for s in group.sets
         if s.supervised and s.unread
     )

@@ -52,24 +52,30 @@ def test_without_python_the_script_says_what_to_do(tmp_path: Path) -> None:
     assert "Python 3.11" in done.stderr
 
 
-def test_unread_rows_are_those_behind_the_limits_of_the_release(
-    monkeypatch: pytest.MonkeyPatch,
+def test_unread_rows_are_no_rows_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import yaml
+    from hanspan import Document
+    from hanspan.data import write_documents
 
     pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     import student_bench
 
-    config = yaml.safe_load((ROOT / "configs" / "news-release.yaml").read_text("utf-8"))
-    limits = {
-        entry["path"].partition("/gold/")[2]: entry["limit"]
-        for entry in config["pages"]["input"]
-        if isinstance(entry, dict) and "/gold/" in entry["path"]
-    }
-    sets = student_bench.unread_sets(student_bench.GROUPS[0])
-    assert {s.file: s.skip for s in sets} == limits
-    assert {s.name for s in sets} == {"msra unread", "cluener unread"}
+    group = student_bench.GROUPS[0]
+    monkeypatch.setenv("HANSPAN_DATA", str(tmp_path))
+    monkeypatch.setattr(student_bench, "_UNREAD", 100)
+    write_documents(
+        tmp_path / "train.jsonl", [Document("t", "第10002 句 。"), Document("u", "别的")]
+    )
+    for wanted in student_bench.unread_sets(group, tmp_path / "train.jsonl"):
+        rows = (Document(f"r{n}", f"第{n}句。") for n in range(10005))
+        (tmp_path / "gold" / wanted.file).parent.mkdir(parents=True, exist_ok=True)
+        write_documents(tmp_path / "gold" / wanted.file, rows)
+        found = {d.text for d in student_bench.gold_of(wanted)}
+        assert "第10002句。" not in found
+        if wanted.name == "msra unread":
+            assert found == {f"第{n}句。" for n in (10000, 10001, 10003, 10004)}
 
 
 def test_unread_rows_leave_out_texts_of_the_rows_before(

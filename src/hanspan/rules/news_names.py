@@ -110,7 +110,9 @@ _FURNITURE = re.compile(
     "该县(?!县)|该市|该省|该州|各省|各市|各区|各县|各国|各类|各级|有关|我国|我省|我市|我校)"
 )
 """Words at the left edge that no name begins with."""
-_RESTART = re.compile("本报讯|[长席臣理事师员]兼(?!容)|(?:反对|执政|在野)党(?=[\u4e00-\u9fff]{2})")
+_RESTART = re.compile(
+    "本报讯|[长席臣理事师员]兼(?![容并职顾任])|(?:反对|执政|在野)党(?=[\u4e00-\u9fff]{2})"
+)
 """After these a name begins anew: …下岗职工本报讯河南…公司, …大臣兼国家公安委员会."""
 _CUT_WORDS = words("welded")
 """Two-character words of which the second character must not begin a name."""
@@ -131,7 +133,9 @@ _ALSO_NAMES = frozenset(
     ["投资", "发展", "建设", "合作", "保护", "组织", "海外", "国内", "境外", "国有", "联合"]
 )
 _NO_START = frozenset("0123456789年月日家省市县区）)")
-_COUNTED = re.compile("[0-9０-９一二三四五六七八九十几两]+[家大]|首[家个批]")
+_COUNTED = re.compile(
+    "(?<![第0-9０-９一二三四五六七八九十])[0-9０-９一二三四五六七八九十几两]+[家大]|首[家个批]"
+)
 _TROOPS = frozenset(
     ["部队", "军队", "舰队", "大队", "支队", "排队", "车队", "团队", "列队", "连队"]
 )
@@ -272,6 +276,7 @@ def foreign_company(document: Document) -> Iterator[tuple[int, int]]:
       yes=["扬州市政协委员、[[扬州远航精密仪器有限公司|COM]]董事长",
            "就职于[[海州证券股份有限公司|COM]]", "本报讯[[河南江远制药有限公司|COM]]积极",
            "安排职工本报讯[[河南江远制药有限公司|COM]]积极", "主席兼[[扬州钢琴协会|ORG]]会长",
+           "[[扬州第四大药房有限公司|COM]]",
            "在[[扬州第二造纸厂|COM]]工作", "[[江苏省航道运输管理局|GOV]]通知",
            "[[河海师范大学|ORG]]教授", "[[中国钢琴协会|ORG]]以及"],
       no=["一家大型国有企业集团", "加拿大6大银行中已有4家", "全球十大汽车公司",

@@ -92,7 +92,7 @@ def _before(text: str, start: int) -> float:
         return -3.0
     if endings(_ADVERBS, text, start) or endings(_BODIES, text, start):
         return 0.6
-    if char == "年" and text[start - 2].isdigit():
+    if char == "年" and text[start - 2 : start - 1].isdigit():
         return 0.6
     return 0.3 if char in _LINK else _INSIDE
 

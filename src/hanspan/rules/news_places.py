@@ -45,8 +45,8 @@ _ONE = re.compile(
 )
 _PROVINCES = "京津沪渝冀晋辽吉黑苏浙皖闽赣鲁豫鄂湘粤桂琼川蜀黔滇陕甘青宁新蒙藏疆港澳台"
 _LIST = re.compile(
-    rf"(?<![\u4e00-\u9fff])[{_PROVINCES}](?:、[{_PROVINCES}])+(?![\u4e00-\u9fff、])|"
-    rf"[{_PROVINCES}](?:、[{_PROVINCES}]){{2,}}(?!、)"
+    rf"(?<![\u4e00-\u9fff、])[{_PROVINCES}](?:、[{_PROVINCES}])+(?=[，。；）等]|$)|"
+    rf"(?<![北新西香、])[{_PROVINCES}](?:、[{_PROVINCES}]){{2,}}(?=[，。；）等]|$)"
 )
 _RELATION = re.compile("关系|两国|全面|战略|友好|双边|双方|合作|建交|贸易|经贸|元首|领导人|边境")
 _FREE = frozenset("与和对向据由被称见邀晤访是会")
@@ -60,7 +60,7 @@ def _clear(text: str, start: int) -> bool:
 @rule("country_letters", labels=["LOC"], group="place_letters", weight=0.9,
       yes=["[[中]][[蒙]]关系必将", "[[美]][[日]][[韩]]还将演习",
            "转战[[赣]]、[[粤]]、[[闽]]、[[湘]]，"],
-      no=["其中美国", "中法院"])  # fmt: skip
+      no=["其中美国", "中法院", "红、白、黑、青，", "京、津、沪、新疆"])  # fmt: skip
 def country_letters(document: Document) -> Iterator[tuple[int, int]]:
     """Pairs, runs and lists of characters that stand for places, each on its own."""
     text = document.text
