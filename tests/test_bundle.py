@@ -147,6 +147,8 @@ def test_a_model_that_was_hardly_trained_is_exported_too(kind: str, tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["esm", "bert"])
 def test_a_small_bundle_answers_alike_in_half_the_bytes(kind: str, tmp_path: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import load_file
     from transformers import AutoModelForTokenClassification
 
     full = bundle(tiny.run_folder(kind), tmp_path / "full")
@@ -155,6 +157,10 @@ def test_a_small_bundle_answers_alike_in_half_the_bytes(kind: str, tmp_path: Pat
     assert small.files[weights] < 0.6 * full.files[weights]
     assert set(full.files) - set(small.files) == {"onnx/model.onnx"}
     assert set(small.files) <= set(full.files)
+    exact, halved = (load_file(tmp_path / name / weights) for name in ("full", "small"))
+    assert {halved[name].dtype for name in exact if exact[name].ndim > 1} == {np.dtype("float16")}
+    # The frequencies of rotary positions among them: the graph computes these in full precision.
+    assert all(np.array_equal(halved[n], exact[n]) for n in exact if exact[n].ndim == 1)
     stock = AutoModelForTokenClassification.from_pretrained(tmp_path / "small")
     assert str(stock.dtype) == "torch.float32"
     found = [

@@ -210,14 +210,19 @@ def stock_labels(folder: Path, meta: ModelMeta) -> None:
 
 
 def _halve(folder: Path) -> None:
-    """Store float32 weights as float16; config.json still says float32, so stock computes in it."""
+    """Store float32 matrices as float16; config.json still says float32, so stock computes in it.
+
+    Vectors stay: they weigh little, and rotary positions need every digit of their frequencies.
+    """
     import numpy as np
     from safetensors.numpy import load_file, save_file
 
     for path in (folder / "model.safetensors", folder / "topic" / "model.safetensors"):
         if path.is_file():
             weights = {
-                name: value.astype(np.float16) if value.dtype == np.float32 else value
+                name: value.astype(np.float16)
+                if value.dtype == np.float32 and value.ndim > 1
+                else value
                 for name, value in load_file(path).items()
             }
             save_file(weights, path, metadata={"format": "pt"})
