@@ -100,7 +100,7 @@ def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path: Path) -> None:
         ("x.jsonl", "{\"text\": \"好\"}".encode("gb18030"), "iconv"),
         ("x.jsonl.gz", b"no gzip", "damaged"),
         ("x.jsonl.xz", b"no xz", "damaged"),
-        ("x.jsonl.gz", gzip.compress(b"{}" * 99)[:20] + b"!" * 20, "damaged"),
+        ("x.jsonl.gz", gzip.compress(b"{}" * 99, mtime=0)[:20] + b"!" * 20, "damaged"),
         ("x.jsonl.zst", b"no zst", "damaged"),
         ("x.parquet", b"no table", "damaged near row 1"),
     ],
