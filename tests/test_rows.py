@@ -1,5 +1,7 @@
 """Rows, what is drawn from them, and the batches made of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,6 +89,20 @@ def test_winners_outweigh_candidates_inside_them() -> None:
     targets, weights, _ = dense_targets(row, 9, 0.0, True, np.random.default_rng(0))
     assert targets[2] == pytest.approx([0.6, 0, 0, 0, 0, 0, 0, 0.4, 0])
     assert weights == pytest.approx([0.9, 0.5, 0.6, 0.0])
+
+
+def test_the_likeliest_topic_stands_alone_weighted_by_its_evidence() -> None:
+    texts = [document(), document(), document(), document(text="合肥市韩冰。" * 10)]
+    sure = np.array([[0.6, 0.3, 0.1], [0.4, 0.4, 0.2], [0, 0, 0], [0.1, 0.2, 0.7]], np.float32)
+    soft = hand_labels(texts, LABELS, ("a", "b", "c"), "x")  # type: ignore[arg-type]
+    soft = replace(soft, topic_prob=sure)
+    one, tie, silent, *windows = build_rows(texts, soft, CHAR, 32, winners=True)
+    assert one.topic == pytest.approx([0.6, 0, 0])
+    assert tie.topic == pytest.approx([0.4, 0.4, 0])
+    assert not silent.topic.any()
+    assert len(windows) > 1
+    assert sum(row.topic for row in windows) == pytest.approx([0, 0, 0.7])
+    assert build_rows(texts, soft, CHAR, 32)[0].topic == pytest.approx([0.6, 0.3, 0.1])
 
 
 def unknown_row(n: int = 1000) -> Row:

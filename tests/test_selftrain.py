@@ -1,12 +1,14 @@
 """Teacher answers, agreement without gold, temperature."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hanspan.agreement import agreement, fit_temperature
 from hanspan.decode import spans_to_tags
 from hanspan.rows import IGNORED, Row
-from hanspan.selftrain import mean_probs, own_rows, sharpen, teacher_rows
+from hanspan.selftrain import mean_probs, own_rows, sharpen, teacher_rows, teacher_topics
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN
 
 TAGS = 9
@@ -56,8 +58,26 @@ def test_unsure_answers_are_ignored() -> None:
     assert out.state[3:].tolist() == [IGNORED] * 7
     assert out.where.tolist() == [0, 1]
     assert not out.topic.any()
-    spoken = answer(probs([], 0.99), [0.9, 0.1], row([0.2, 0.8]))
-    assert spoken.topic.tolist() == pytest.approx([0.2, 0.8])
+
+
+def test_a_topic_of_rules_is_no_anchor_and_one_of_hands_is() -> None:
+    sure, unsure = probs([], 0.99), [0.6, 0.4]
+    assert answer(sure, [0.9, 0.1], row([0.0, 0.8])).topic == pytest.approx(
+        [0.81 / 0.82, 0.01 / 0.82]
+    )
+    assert answer(sure, unsure, row([0.0, 0.8])).topic.tolist() == [0.0, 0.0]
+    assert answer(sure, [0.9, 0.1], row([0.0, 1.0])).topic.tolist() == [0.0, 1.0]
+
+
+def test_windows_of_a_document_get_one_topic_between_them() -> None:
+    halves = [replace(row([0.0, 0.5]), document=3), replace(row([0.0, 0.5]), document=3)]
+    others = [replace(row([0.4, 0.0]), document=4), replace(row([0.0, 0.3]), document=0)]
+    said = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [1.0, 0.0]])
+    got = teacher_topics([*halves, *others], said, 0.7, 1.0)
+    assert got == pytest.approx(np.array([[0, 0.5], [0, 0.5], [0.2, 0.8], [1, 0]]))  # hand labels
+    halves = [replace(half, topic=half.topic * np.float32(0.9)) for half in halves]
+    got = teacher_topics([*halves, *others], said, 0.7, 1.0)
+    assert got[:2] == pytest.approx(np.array([[0.4, 0.1], [0.4, 0.1]]))
 
 
 def test_a_span_that_touches_a_label_does_not_count() -> None:

@@ -25,6 +25,7 @@ from hanspan.errors import HanspanError  # noqa: E402
 from hanspan.fit import fit  # noqa: E402
 from hanspan.hidden import groups_of, hide, recovered  # noqa: E402
 from hanspan.model import forward_fn, load_model  # noqa: E402
+from hanspan.rows import build_rows  # noqa: E402
 from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
 from hanspan.train import train  # noqa: E402
 from hanspan.train_data import hand_labels  # noqa: E402
@@ -334,6 +335,38 @@ def test_each_epoch_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     orders = [[row for epoch, row in keys if epoch == e] for e in range(3)]
     assert [sorted(order) for order in orders] == [sorted(orders[0])] * 3
     assert orders[0] != orders[1] != orders[2]
+
+
+def test_a_share_of_the_tokens_is_hidden_anew_in_each_epoch() -> None:
+    from hanspan.batches import RowDataset
+
+    texts = [Document("d", "合肥市政协主席韩冰表示" * 40, (Span(0, 3, "LOC"),))]
+    encoder = TextEncoder.from_folder(tiny.run_folder() / "model")
+    (row,) = build_rows(texts, hand_labels(texts, LABELS, (), Path("x")), encoder, 512)
+    shown = RowDataset([row], 1 + 4 * len(LABELS), TrainSettings(), len(row), encoder.mask)
+    hidden = RowDataset(
+        [row], 1 + 4 * len(LABELS), TrainSettings(mask_tokens=0.3), len(row), encoder.mask
+    )
+    one, again, other = hidden[0, 0], hidden[0, 0], hidden[1, 0]
+    assert np.array_equal(one["ids"], again["ids"])
+    gone = one["ids"] == encoder.mask
+    assert 0.2 < gone.mean() < 0.4
+    assert not np.array_equal(gone, other["ids"] == encoder.mask)
+    assert np.array_equal(one["ids"][~gone], row.ids[~gone])
+    for key in ("targets", "weights", "droppable"):  # what is learned there stays as it was
+        assert np.array_equal(one[key], shown[0, 0][key])
+    assert np.array_equal(shown[0, 0]["ids"], row.ids)
+
+
+def test_tokens_are_hidden_by_default_for_weak_topics_alone() -> None:
+    def share(topics_alone: bool, **given: Any) -> float | None:
+        given_settings = TrainSettings(**given)
+        return given_settings.of_stage("student-1", 0, topics_alone=topics_alone).mask_tokens
+
+    assert share(True) == 0.3
+    assert share(False) == 0.0
+    assert share(True, mode="supervised", hand="x") == 0.0
+    assert share(True, mask_tokens=0.1) == share(False, mask_tokens=0.1) == 0.1
 
 
 @pytest.mark.slow

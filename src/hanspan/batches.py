@@ -22,8 +22,11 @@ from hanspan.train_settings import TrainSettings
 class RowDataset(Dataset[dict[str, Any]]):
     """Rows as dense arrays, drawn anew for each ``(epoch, row)``."""
 
-    def __init__(self, rows: Sequence[Row], tags: int, settings: TrainSettings, room: int) -> None:
+    def __init__(
+        self, rows: Sequence[Row], tags: int, settings: TrainSettings, room: int, mask: int
+    ) -> None:
         self.rows, self.tags, self.settings, self.room = rows, tags, settings, room
+        self.mask = mask
         share = settings.replace_mentions
         self.mentions = mine_mentions(rows) if share else {}
 
@@ -39,8 +42,11 @@ class RowDataset(Dataset[dict[str, Any]]):
         targets, weights, droppable = dense_targets(
             row, self.tags, settings.unknown_share, settings.confidence_weight, rng
         )
+        ids = row.ids
+        if settings.mask_tokens:
+            ids = np.where(rng.random(len(row)) < settings.mask_tokens, self.mask, ids)
         return {
-            "ids": row.ids,
+            "ids": ids,
             "targets": targets,
             "weights": weights,
             "droppable": droppable,

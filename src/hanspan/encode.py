@@ -92,8 +92,8 @@ class TextEncoder:
         self.prefix: list[int] = list(probe.ids[:first])
         self.suffix: list[int] = list(probe.ids[last:])
         self.table = _char_table(tokenizer)
-        pads = [tokenizer.token_to_id(name) for name in ("[PAD]", "<pad>")]
-        self.pad: int = next((number for number in pads if number is not None), 0)
+        self.pad = _first_id(tokenizer, ("[PAD]", "<pad>"), 0)
+        self.mask = _first_id(tokenizer, ("[MASK]", "<mask>", "[UNK]", "<unk>"), self.pad)
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike[str]) -> TextEncoder:
@@ -134,6 +134,11 @@ class TextEncoder:
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         where = np.arange(len(points), dtype=np.int64)
         return Encoded(table[points].astype(np.int64), where, where, where + 1)
+
+
+def _first_id(tokenizer: Tokenizer, names: Sequence[str], otherwise: int) -> int:
+    found = (tokenizer.token_to_id(name) for name in names)
+    return next((number for number in found if number is not None), otherwise)
 
 
 def _from_offsets(ids: Sequence[int], offsets: Sequence[tuple[int, int]], text: str) -> Encoded:

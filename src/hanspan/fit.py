@@ -317,7 +317,7 @@ def fit(
     trainer = StudentTrainer(
         model=model,
         args=args,
-        train_dataset=RowDataset(rows, model.n_tags, settings, room),
+        train_dataset=RowDataset(rows, model.n_tags, settings, room, encoder.mask),
         data_collator=Collator(encoder, fixed),
         optimizers=(optimizer, None),
         callbacks=[watch],

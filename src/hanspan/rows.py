@@ -35,8 +35,9 @@ class Row:
         state: UNKNOWN, NEGATIVE, POSITIVE or IGNORED (n,).
         where, tag, prob: sparse tag distribution of tokens; ``where`` is sorted. The entries of a
             token may sum to less than 1, which is then the strength of the evidence.
-        topic: target (topics,); all zero where nothing is known. It sums to one over the windows
-            of a document, so that a long one, whose parts differ, does not outweigh the others.
+        topic: target (topics,); all zero where nothing is known. It sums to at most one over the
+            windows of a document, so that a long one, whose parts differ, does not outweigh the
+            others; what is missing to one is how weak the evidence is.
         mentions: labelled spans ``(start, end, label index)`` that lie whole in the window.
     """
 
@@ -75,8 +76,9 @@ def build_rows(
         encoder: tokenizer of the model.
         max_length: tokens of a window, special ones included.
         winners: characters of a document's spans take the tags that spell the span, with the
-            highest entity mass in it for evidence; otherwise they keep their distribution, in
-            which candidates nested in the winner have a share.
+            highest entity mass in it for evidence, and a document takes its likeliest topic
+            alone, with that probability; otherwise they keep their distribution, in which
+            candidates nested in the winner, and other topics, have a share.
     """
     rows: list[Row] = []
     size = max(1, max_length - encoder.special)
@@ -89,6 +91,8 @@ def build_rows(
             if winners:
                 dense, state = _winners(part[number], dense, state, soft.labels)
             topic = soft.topic_prob[at + number].astype(np.float32)
+            if winners:  # those who tie share the place
+                topic = np.where(topic == topic.max(initial=0.0), topic, np.float32(0.0))
             rows += _windows(part[number].text, encoded, dense, state, topic, size, at + number)
     return rows
 

@@ -1,8 +1,8 @@
 """Self-training and distillation: a teacher's confident soft answers beside the rules' labels.
 
 BOND (KDD 2020) and RoSTER (EMNLP 2021): targets are soft and sharpened, only confident ones
-count, and what the rules say stays as it is (the anchor), so that errors of the teacher cannot
-wash it out. Teachers may be several; their probabilities are averaged (not their labels).
+count, and spans of rules stay as they are (the anchor), so that errors of the teacher cannot
+wash them out. Teachers may be several; their probabilities are averaged (not their labels).
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def teacher_rows(
             labelled token.
         sure_o: an ``O`` of the teacher counts from this probability on.
         power: see :func:`sharpen`.
-        topic_confidence: a topic of the teacher counts from this probability on, where no rule
-            spoke.
+        topic_confidence: see :func:`teacher_topics`.
 
     Returns:
         Rows without UNKNOWN tokens: those the teacher is not sure of are IGNORED.
     """
+    topics = teacher_topics(rows, topic_probs, topic_confidence, power)
     spans = decode([np.log(np.maximum(p, 1e-12)) for p in probs])
     out = []
     for number, (row, p) in enumerate(zip(rows, probs, strict=True)):
@@ -86,9 +86,6 @@ def teacher_rows(
         soft /= np.maximum(soft.sum(-1, keepdims=True), 1e-12)
         where, tag = np.nonzero(soft)
         order = np.argsort(np.concatenate([row.where, where]), kind="stable")
-        topic = row.topic
-        if len(topic) and not topic.any() and topic_probs[number].max() >= topic_confidence:
-            topic = sharpen(topic_probs[number], power).astype(np.float32)
         out.append(
             replace(
                 row,
@@ -96,11 +93,42 @@ def teacher_rows(
                 where=np.concatenate([row.where, where])[order],
                 tag=np.concatenate([row.tag, tag])[order],
                 prob=np.concatenate([row.prob, soft[where, tag].astype(np.float32)])[order],
-                topic=topic,
+                topic=topics[number],
                 mentions=tuple(sorted(mentions)),
             )
         )
     return out
+
+
+def teacher_topics(
+    rows: Sequence[Row], probs: NDArray[np.floating], confidence: float, power: float
+) -> NDArray[np.float32]:
+    """Topic targets (rows, topics) by the teacher: where it is sure, in place of the rules'.
+
+    Rules of topics speak of nearly every document and are often wrong, so they are no anchor
+    (COSINE, NAACL 2021); what is given with probability 1, as hand labels are, is one.
+
+    Args:
+        rows: with the labels so far, the windows of a document side by side.
+        probs: the teacher's topic probabilities (rows, topics).
+        confidence: a topic counts from this probability of the whole document on; of the other
+            documents nothing is said.
+        power: see :func:`sharpen`.
+    """
+    before = np.stack([row.topic for row in rows]).astype(np.float64)
+    if not before.shape[1]:
+        return before.astype(np.float32)
+    number = np.array([row.document for row in rows])
+    of = np.cumsum(np.diff(number, prepend=number[0]) != 0)  # a pool counts from 0 again
+    given, seen = np.zeros((2, of[-1] + 1, before.shape[1]))
+    np.add.at(given, of, before)
+    np.add.at(seen, of, probs * np.array([len(row) for row in rows])[:, None])
+    seen /= seen.sum(-1, keepdims=True)
+    targets = sharpen(seen, power)
+    targets[seen.max(-1) < confidence] = 0.0
+    certain = given.max(-1) > 1 - 1e-4
+    targets[certain] = given[certain]
+    return (targets / np.bincount(of)[:, None])[of].astype(np.float32)
 
 
 def own_rows(
@@ -121,6 +149,7 @@ def own_rows(
         topics: its topic logits (rows, topics).
         power: see :func:`sharpen`.
     """
+    by_topic = teacher_topics(rows, softmax(topics) if topics.size else topics, 0.0, 1.0)
     steered = []
     for row, values in zip(rows, logits, strict=True):
         said = np.zeros(values.shape, np.float32)
@@ -134,9 +163,6 @@ def own_rows(
         soft[soft < _FLOOR] = 0
         soft /= np.maximum(soft.sum(-1, keepdims=True), 1e-12)
         where, tag = np.nonzero(soft)
-        topic = row.topic
-        if len(topic) and not topic.any():
-            topic = softmax(topics[number]).astype(np.float32)
         out.append(
             replace(
                 row,
@@ -144,7 +170,7 @@ def own_rows(
                 where=where,
                 tag=tag,
                 prob=soft[where, tag].astype(np.float32),
-                topic=topic,
+                topic=by_topic[number],
                 mentions=tuple((span.start, span.end, span.label) for span in paths[number]),
             )
         )

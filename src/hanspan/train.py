@@ -36,7 +36,6 @@ from hanspan.train_settings import TrainSettings
 Progress = Callable[[int, int | None, str], None]
 
 _TOKENS_WANTED = 1_000_000
-_SETTLE_BATCH = 1024
 _CORRECTED = "prior-corrected"
 """A file beside the weights of a stage whose ``O`` was raised, for a run that goes on."""
 
@@ -233,16 +232,7 @@ class _Run:
             model.load_state_dict(load_file(done))
             self.prior_corrected |= (folder / _CORRECTED).is_file()
             return
-        settings = self.settings.model_copy(update={"seed": self.settings.seed + offset})
-        if not name.startswith("student"):  # the teacher has answered for the unknown
-            settings = settings.model_copy(update={"mask_missed": False})
-        if name == "settle":  # uncertain tokens count as much as others; small steps, many
-            few = min(settings.batch_tokens, _SETTLE_BATCH)
-            # Its batches are shapes of their own: to compile each costs more than one short pass
-            # gains by it.
-            settings = settings.model_copy(
-                update={"confidence_weight": False, "batch_tokens": few, "compile": False}
-            )
+        settings = self.settings.of_stage(name, offset, topics_alone=not self.data.labels)
         pair_weight = settings.pair_weight if name == "settle" else 0.0
         best = folder / "best.safetensors"
 

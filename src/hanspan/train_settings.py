@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hanspan.errors import HanspanError
+
+_TOPIC_MASK = 0.3
+_SETTLE_BATCH = 1024
 
 
 class TrainSettings(BaseModel):
@@ -69,10 +72,11 @@ class TrainSettings(BaseModel):
     pair_weight: float = Field(default=5.0, ge=0)
     """Weight, in that training, of the loss that wants neighbouring tags to fit."""
     topic_confidence: float = Field(default=0.7, ge=0, le=1)
-    """A teacher's topic counts in a round from this probability on."""
+    """A teacher's topic counts in a round from this probability on, in place of the rules'."""
     targets: Literal["winner", "soft"] = "winner"
     """``winner``: characters of a span of the label model take that span's tags, weighted by how
-    sure it is that there is one; ``soft``: they keep its distribution over all candidates."""
+    sure it is that there is one, and a document takes its likeliest topic, weighted alike;
+    ``soft``: they keep its distribution over all candidates."""
     unknown_share: float = Field(default=0.3, ge=0, le=1)
     """Share of the characters that no rule spoke of that is trained as ``O``, drawn anew in each
     epoch. 0 trusts negatives alone; 1 is the naive way."""
@@ -93,6 +97,10 @@ class TrainSettings(BaseModel):
     type cannot run away."""
     topic_weight: float = Field(default=0.5, ge=0)
     """Weight of the topic loss beside the tag loss."""
+    mask_tokens: float | None = Field(default=None, ge=0, lt=1)
+    """Share of the tokens that the student does not see in training, drawn anew in each epoch, so
+    that it learns the words beside those that rules look for (seed word deletion, Dong et al.,
+    EMNLP 2023); when left out, 0.3 for weak labels of topics alone, else 0."""
     replace_mentions: float = Field(default=0.0, ge=0, le=1)
     """Share of labelled mentions that are replaced by another of their type, anew each epoch."""
     held_out: float = Field(default=0.1, ge=0, le=0.5)
@@ -117,6 +125,30 @@ class TrainSettings(BaseModel):
     """``auto``: a GPU where there is one."""
     save_every: int = Field(default=200, ge=1)
     """Steps between checkpoints, from which a killed run goes on exactly."""
+
+    def of_stage(self, name: str, offset: int, *, topics_alone: bool) -> TrainSettings:
+        """These settings for one stage of a run, with all that was left to it filled in.
+
+        Args:
+            name: ``student-N``, ``round-N`` or ``settle``.
+            offset: added to the seed.
+            topics_alone: the task has no types of spans.
+        """
+        change: dict[str, Any] = {"seed": self.seed + offset}
+        if self.mask_tokens is None:
+            weak = topics_alone and self.mode != "supervised"
+            change["mask_tokens"] = _TOPIC_MASK if weak else 0.0
+        if not name.startswith("student"):  # the teacher has answered for the unknown
+            change["mask_missed"] = False
+        if name == "settle":  # uncertain tokens count as much as others; small steps, many
+            # Its batches are shapes of their own: to compile each costs more than one short pass
+            # gains by it.
+            change |= {
+                "confidence_weight": False,
+                "batch_tokens": min(self.batch_tokens, _SETTLE_BATCH),
+                "compile": False,
+            }
+        return self.model_copy(update=change)
 
     def check_files_are_named(self) -> None:
         """Refuse a mode or a choice whose file of hand labels is not named.
