@@ -102,6 +102,7 @@ def test_the_likeliest_topic_stands_alone_weighted_by_its_evidence() -> None:
     assert not silent.topic.any()
     assert len(windows) > 1
     assert sum(row.topic for row in windows) == pytest.approx([0, 0, 0.7])
+    assert sum(row.share for row in windows) == pytest.approx(1)
     assert build_rows(texts, soft, CHAR, 32)[0].topic == pytest.approx([0.6, 0.3, 0.1])
 
 

@@ -62,22 +62,36 @@ def test_unsure_answers_are_ignored() -> None:
 
 def test_a_topic_of_rules_is_no_anchor_and_one_of_hands_is() -> None:
     sure, unsure = probs([], 0.99), [0.6, 0.4]
-    assert answer(sure, [0.9, 0.1], row([0.0, 0.8])).topic == pytest.approx(
-        [0.81 / 0.82, 0.01 / 0.82]
-    )
-    assert answer(sure, unsure, row([0.0, 0.8])).topic.tolist() == [0.0, 0.0]
+    got = answer(sure, [0.9, 0.1], row([0.0, 0.8]))
+    assert got.topic == pytest.approx([0.81 / 0.82, 0.01 / 0.82])
+    assert answer(sure, unsure, row([0.0, 0.8])).topic == pytest.approx([0.0, 0.8])
     assert answer(sure, [0.9, 0.1], row([0.0, 1.0])).topic.tolist() == [0.0, 1.0]
 
 
+def part(document: int, topic: list[float], length: int = 10) -> Row:
+    return replace(row(topic), document=document, share=0.5, ids=np.arange(length))
+
+
 def test_windows_of_a_document_get_one_topic_between_them() -> None:
-    halves = [replace(row([0.0, 0.5]), document=3), replace(row([0.0, 0.5]), document=3)]
-    others = [replace(row([0.4, 0.0]), document=4), replace(row([0.0, 0.3]), document=0)]
-    said = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [1.0, 0.0]])
-    got = teacher_topics([*halves, *others], said, 0.7, 1.0)
-    assert got == pytest.approx(np.array([[0, 0.5], [0, 0.5], [0.2, 0.8], [1, 0]]))  # hand labels
-    halves = [replace(half, topic=half.topic * np.float32(0.9)) for half in halves]
-    got = teacher_topics([*halves, *others], said, 0.7, 1.0)
-    assert got[:2] == pytest.approx(np.array([[0.4, 0.1], [0.4, 0.1]]))
+    """In any order, by their lengths, and with no more weight than one window has."""
+    rows = [part(3, [0.0, 0.4]), part(4, [0.0, 0.5]), part(3, [0.0, 0.4], 30), part(4, [0.0, 0.5])]
+    said = np.array([[0.9, 0.1], [0.9, 0.1], [0.7, 0.3], [1.0, 0.0]])
+    got = teacher_topics(rows, said, 0.74, 1.0)
+    assert np.array(got)[[0, 2]] == pytest.approx(np.array([[0.375, 0.125]] * 2))
+    assert np.array(got)[[1, 3]].tolist() == [[0.0, 0.5]] * 2  # hand labels
+    for left, wanted in zip(teacher_topics(rows, said, 0.76, 1.0), rows, strict=True):
+        assert left.tolist() == wanted.topic.tolist()
+    assert teacher_topics([], np.zeros((0, 2)), 0.5, 1.0) == []
+
+
+def test_settling_takes_own_topics_sure_or_not() -> None:
+    """All but those of hand labels, of which some windows may be missing."""
+    rows = [part(1, [0.0, 0.4]), part(2, [0.0, 0.5]), part(1, [0.0, 0.4])]
+    logits = [np.log(probs([], 0.97))] * 3
+    got = own_rows(rows, logits, np.log([[0.6, 0.4], [0.9, 0.1], [0.6, 0.4]]), 2.0)
+    assert got[0].topic == pytest.approx([0.3, 0.2])
+    assert got[2].topic == pytest.approx([0.3, 0.2])
+    assert got[1].topic.tolist() == [0.0, 0.5]
 
 
 def test_a_span_that_touches_a_label_does_not_count() -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ pytest.importorskip("transformers")
 from safetensors.torch import load_file  # noqa: E402
 
 import tiny  # noqa: E402
-from hanspan.data import Document, Span, write_documents  # noqa: E402
+from hanspan.data import Document, Span, read_documents, write_documents  # noqa: E402
 from hanspan.encode import TextEncoder, tag_documents  # noqa: E402
 from hanspan.errors import HanspanError  # noqa: E402
 from hanspan.fit import fit  # noqa: E402
@@ -342,6 +343,7 @@ def test_a_share_of_the_tokens_is_hidden_anew_in_each_epoch() -> None:
 
     texts = [Document("d", "合肥市政协主席韩冰表示" * 40, (Span(0, 3, "LOC"),))]
     encoder = TextEncoder.from_folder(tiny.run_folder() / "model")
+    assert encoder.mask == encoder.tokenizer.token_to_id("[MASK]") != encoder.pad
     (row,) = build_rows(texts, hand_labels(texts, LABELS, (), Path("x")), encoder, 512)
     shown = RowDataset([row], 1 + 4 * len(LABELS), TrainSettings(), len(row), encoder.mask)
     hidden = RowDataset(
@@ -358,15 +360,51 @@ def test_a_share_of_the_tokens_is_hidden_anew_in_each_epoch() -> None:
     assert np.array_equal(shown[0, 0]["ids"], row.ids)
 
 
-def test_tokens_are_hidden_by_default_for_weak_topics_alone() -> None:
-    def share(topics_alone: bool, **given: Any) -> float | None:
-        given_settings = TrainSettings(**given)
-        return given_settings.of_stage("student-1", 0, topics_alone=topics_alone).mask_tokens
+def write_topics(folder: Path, count: int = 40) -> Path:
+    """Weak topics of long texts, and no types of spans."""
+    many = [replace(d, text=d.text * 4, spans=()) for d in documents(count)]
+    path = folder / "topics.jsonl"
+    soft = hand_labels(many, (), TOPICS, path)
+    write_documents(path, [Document(d.id, d.text) for d in many])
+    replace(soft, topic_prob=soft.topic_prob * np.float32(0.6)).save(soft_path(path))
+    return path
 
-    assert share(True) == 0.3
-    assert share(False) == 0.0
-    assert share(True, mode="supervised", hand="x") == 0.0
-    assert share(True, mask_tokens=0.1) == share(False, mask_tokens=0.1) == 0.1
+
+@pytest.mark.parametrize("kind", ["weak", "given", "supervised", "spans"])
+def test_tokens_are_hidden_by_default_for_weak_topics_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    seen: list[tuple[str, float | None, bool]] = []
+
+    def watched(*args: Any, **rest: Any) -> Any:
+        seen.append((rest["what"], args[3].mask_tokens, args[3].confidence_weight))
+        return fit(*args, **rest)
+
+    monkeypatch.setattr("hanspan.train.fit", watched)
+    path = write_weak(tmp_path, 12) if kind == "spans" else write_topics(tmp_path)
+    given: dict[str, Any] = {"mask_tokens": 0.1} if kind == "given" else {}
+    if kind == "supervised":
+        given = {"mode": "supervised", "hand": str(tmp_path / "hand.jsonl")}
+        write_documents(tmp_path / "hand.jsonl", [replace(d, spans=()) for d in documents(12)])
+    train(path, tmp_path / "run", TrainSettings(**FAST, epochs=1, rounds=1, settle=500, **given))
+    share = {"weak": 0.3, "given": 0.1}.get(kind, 0.0)
+    assert seen == [("student-1", share, True), ("round-1", share, True), ("settle", share, False)]
+    assert json.loads((tmp_path / "run" / "train.json").read_text())["mask_tokens"] == share
+
+
+def test_topics_weigh_by_confidence_or_by_their_share_of_the_document(tmp_path: Path) -> None:
+    from hanspan.batches import RowDataset
+
+    path = write_topics(tmp_path, 1)
+    text, soft = next(iter(read_documents(path))), SoftLabels.load(soft_path(path))
+    encoder = TextEncoder.from_folder(tiny.run_folder() / "model")
+    rows = build_rows([text], soft, encoder, 48, winners=True)
+    assert len(rows) > 1
+    for weighted, whole in ((True, 0.6), (False, 1.0)):
+        of = RowDataset(rows, 1, TrainSettings(confidence_weight=weighted), 48, encoder.mask)
+        assert sum(of[0, n]["topic_weight"] for n in range(len(rows))) == pytest.approx(
+            whole, abs=1e-3
+        )
 
 
 @pytest.mark.slow

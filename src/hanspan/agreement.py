@@ -69,7 +69,9 @@ _TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(3.0), 19))
 
 
 def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating]) -> float:
-    """The temperature with the least cross-entropy to soft targets (n, classes); 1 without any.
+    """The temperature with the least cross-entropy to targets (n, classes); 1 without any.
+
+    The sum of a row of targets is its weight.
 
     Guo et al. 2017, with weak labels for gold: it corrects how sure the model is of what rules
     know, which is the best that can be had without hand labels.
@@ -91,7 +93,7 @@ def temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]
         logits.append(of_row[known])
         targets.append(dense[known] / mass[known, None])
     spoken = np.array([bool(row.topic.any()) for row in rows], bool)
-    by_topic = np.stack([row.topic / max(row.topic.sum(), 1e-12) for row in rows])
+    by_topic = np.stack([row.topic for row in rows])  # faint evidence weighs little
     return (
         fit_temperature(np.concatenate(logits), np.concatenate(targets)),
         fit_temperature(topics[spoken], by_topic[spoken]) if by_topic.shape[1] else 1.0,

@@ -23,7 +23,7 @@ class RowDataset(Dataset[dict[str, Any]]):
     """Rows as dense arrays, drawn anew for each ``(epoch, row)``."""
 
     def __init__(
-        self, rows: Sequence[Row], tags: int, settings: TrainSettings, room: int, mask: int
+        self, rows: Sequence[Row], tags: int, settings: TrainSettings, room: int, mask: int | None
     ) -> None:
         self.rows, self.tags, self.settings, self.room = rows, tags, settings, room
         self.mask = mask
@@ -43,7 +43,7 @@ class RowDataset(Dataset[dict[str, Any]]):
             row, self.tags, settings.unknown_share, settings.confidence_weight, rng
         )
         ids = row.ids
-        if settings.mask_tokens:
+        if settings.mask_tokens and self.mask is not None:
             ids = np.where(rng.random(len(row)) < settings.mask_tokens, self.mask, ids)
         return {
             "ids": ids,
@@ -51,7 +51,14 @@ class RowDataset(Dataset[dict[str, Any]]):
             "weights": weights,
             "droppable": droppable,
             "topic": row.topic,
+            "topic_weight": _topic_weight(row, settings.confidence_weight),
         }
+
+
+def _topic_weight(row: Row, by_confidence: bool) -> float:
+    if by_confidence:
+        return float(row.topic.max(initial=0.0))
+    return row.share if row.topic.any() else 0.0
 
 
 class Collator:
@@ -81,6 +88,7 @@ class Collator:
             "tag_weights": weights,
             "droppable": droppable,
             "topic_targets": topic,
+            "topic_weights": np.array([item["topic_weight"] for item in items], np.float32),
         }
         return {name: torch.from_numpy(value) for name, value in arrays.items()}
 

@@ -92,8 +92,8 @@ class TextEncoder:
         self.prefix: list[int] = list(probe.ids[:first])
         self.suffix: list[int] = list(probe.ids[last:])
         self.table = _char_table(tokenizer)
-        self.pad = _first_id(tokenizer, ("[PAD]", "<pad>"), 0)
-        self.mask = _first_id(tokenizer, ("[MASK]", "<mask>", "[UNK]", "<unk>"), self.pad)
+        self.pad: int = _first_id(tokenizer, "[PAD]", "<pad>") or 0
+        self.mask: int | None = _first_id(tokenizer, "[MASK]", "<mask>", "[UNK]", "<unk>")
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike[str]) -> TextEncoder:
@@ -136,9 +136,9 @@ class TextEncoder:
         return Encoded(table[points].astype(np.int64), where, where, where + 1)
 
 
-def _first_id(tokenizer: Tokenizer, names: Sequence[str], otherwise: int) -> int:
+def _first_id(tokenizer: Tokenizer, *names: str) -> int | None:
     found = (tokenizer.token_to_id(name) for name in names)
-    return next((number for number in found if number is not None), otherwise)
+    return next((number for number in found if number is not None), None)
 
 
 def _from_offsets(ids: Sequence[int], offsets: Sequence[tuple[int, int]], text: str) -> Encoded:

@@ -134,10 +134,9 @@ class StudentTrainer(Trainer):
         topic_loss = loss.new_zeros(())
         if topics.shape[-1]:
             target = inputs["topic_targets"]
-            mass = target.sum(-1)
-            weight = target.max(-1).values if settings.confidence_weight else mass
-            target = target / mass.clamp(min=1e-6)[:, None]
-            topic_loss = weighted_mean(soft_cross_entropy(topics, target), weight)
+            target = target / target.sum(-1, keepdim=True).clamp(min=1e-6)
+            wrong = soft_cross_entropy(topics, target)
+            topic_loss = weighted_mean(wrong, inputs["topic_weights"])
         total = loss + settings.topic_weight * topic_loss
         if not bool(torch.isfinite(total)):
             raise HanspanError(
@@ -270,6 +269,11 @@ def fit(
     """
     if not rows:
         raise HanspanError("no text to train on; expected at least one document with characters")
+    if settings.mask_tokens and encoder.mask is None:
+        raise HanspanError(
+            f"train.mask_tokens={settings.mask_tokens:g}: found no [MASK] and no [UNK] among the "
+            f"encoder's tokens; expected one to hide others behind: set train.mask_tokens=0"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     lengths = [len(r) + encoder.special for r in rows]
     fixed = fixed_lengths(settings.max_length) if settings.compile else ()

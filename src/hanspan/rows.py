@@ -35,9 +35,10 @@ class Row:
         state: UNKNOWN, NEGATIVE, POSITIVE or IGNORED (n,).
         where, tag, prob: sparse tag distribution of tokens; ``where`` is sorted. The entries of a
             token may sum to less than 1, which is then the strength of the evidence.
-        topic: target (topics,); all zero where nothing is known. It sums to at most one over the
-            windows of a document, so that a long one, whose parts differ, does not outweigh the
-            others; what is missing to one is how weak the evidence is.
+        topic: target (topics,); all zero where nothing is known. It sums to at most ``share``;
+            what is missing is how weak the evidence is.
+        share: of its document; one over the number of windows, so that a long one, whose parts
+            differ, does not outweigh the others.
         mentions: labelled spans ``(start, end, label index)`` that lie whole in the window.
     """
 
@@ -49,6 +50,7 @@ class Row:
     prob: NDArray[np.float32]
     topic: NDArray[np.float32]
     mentions: tuple[tuple[int, int, int], ...] = ()
+    share: float = 1.0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,6 +69,7 @@ def build_rows(
     max_length: int,
     *,
     winners: bool = False,
+    first: int = 0,
 ) -> list[Row]:
     """Windows of all documents with the soft labels of their characters.
 
@@ -79,6 +82,7 @@ def build_rows(
             highest entity mass in it for evidence, and a document takes its likeliest topic
             alone, with that probability; otherwise they keep their distribution, in which
             candidates nested in the winner, and other topics, have a share.
+        first: number of the first document.
     """
     rows: list[Row] = []
     size = max(1, max_length - encoder.special)
@@ -93,7 +97,9 @@ def build_rows(
             topic = soft.topic_prob[at + number].astype(np.float32)
             if winners:  # those who tie share the place
                 topic = np.where(topic == topic.max(initial=0.0), topic, np.float32(0.0))
-            rows += _windows(part[number].text, encoded, dense, state, topic, size, at + number)
+            rows += _windows(
+                part[number].text, encoded, dense, state, topic, size, first + at + number
+            )
     return rows
 
 
@@ -133,7 +139,7 @@ def _windows(
         breaks[encoded.units] = [text[end - 1] in _ENDS for end in encoded.end]
     mentions = labelled_spans(targets, states)
     plan = plan_windows(n, size, 0, breaks)
-    topic = topic / np.float32(len(plan))
+    share = 1 / max(1, len(plan))
     for window in plan:
         a, b = window.start, window.end
         where, tag = sparse(targets[a:b])
@@ -144,8 +150,9 @@ def _windows(
             where,
             tag,
             targets[a:b][where, tag],
-            topic,
+            topic * np.float32(share),
             tuple((s - a, e - a, k) for s, e, k in mentions if a <= s and e <= b),
+            share,
         )
 
 

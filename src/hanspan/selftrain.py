@@ -18,6 +18,7 @@ from hanspan.rows import IGNORED, Row
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN
 
 _FLOOR = 0.01
+_CERTAIN = 0.9999
 _ANCHOR = 50.0
 """Added to the logit of what a rule says, so that paths go through it."""
 
@@ -102,33 +103,32 @@ def teacher_rows(
 
 def teacher_topics(
     rows: Sequence[Row], probs: NDArray[np.floating], confidence: float, power: float
-) -> NDArray[np.float32]:
-    """Topic targets (rows, topics) by the teacher: where it is sure, in place of the rules'.
+) -> list[NDArray[np.float32]]:
+    """Topic targets of each row by the teacher: where it is sure, in place of the rules'.
 
     Rules of topics speak of nearly every document and are often wrong, so they are no anchor
-    (COSINE, NAACL 2021); what is given with probability 1, as hand labels are, is one.
+    (COSINE, NAACL 2021); what is given with probability 1, as hand labels alone are, is one.
 
     Args:
-        rows: with the labels so far, the windows of a document side by side.
+        rows: with the labels so far; windows of one document have its number, in any order.
         probs: the teacher's topic probabilities (rows, topics).
-        confidence: a topic counts from this probability of the whole document on; of the other
-            documents nothing is said.
+        confidence: a topic counts from this probability on, by the mean over the document's
+            windows; others keep the labels that they have.
         power: see :func:`sharpen`.
     """
-    before = np.stack([row.topic for row in rows]).astype(np.float64)
-    if not before.shape[1]:
-        return before.astype(np.float32)
-    number = np.array([row.document for row in rows])
-    of = np.cumsum(np.diff(number, prepend=number[0]) != 0)  # a pool counts from 0 again
-    given, seen = np.zeros((2, of[-1] + 1, before.shape[1]))
-    np.add.at(given, of, before)
+    if not rows or not len(rows[0].topic):
+        return [row.topic for row in rows]
+    _, of = np.unique([row.document for row in rows], return_inverse=True)
+    seen = np.zeros((of.max() + 1, probs.shape[1]))
     np.add.at(seen, of, probs * np.array([len(row) for row in rows])[:, None])
     seen /= seen.sum(-1, keepdims=True)
-    targets = sharpen(seen, power)
-    targets[seen.max(-1) < confidence] = 0.0
-    certain = given.max(-1) > 1 - 1e-4
-    targets[certain] = given[certain]
-    return (targets / np.bincount(of)[:, None])[of].astype(np.float32)
+    targets, sure = sharpen(seen, power).astype(np.float32), seen.max(-1) >= confidence
+    return [
+        targets[n] * np.float32(row.share)
+        if sure[n] and row.topic.max() < _CERTAIN * row.share
+        else row.topic
+        for n, row in zip(of, rows, strict=True)
+    ]
 
 
 def own_rows(
@@ -146,7 +146,7 @@ def own_rows(
     Args:
         rows: with the rules' labels; paths go through these.
         logits: the student's own tag logits (tokens, tags) of each row.
-        topics: its topic logits (rows, topics).
+        topics: its topic logits (rows, topics); they replace those of rules, sure or not.
         power: see :func:`sharpen`.
     """
     by_topic = teacher_topics(rows, softmax(topics) if topics.size else topics, 0.0, 1.0)

@@ -217,6 +217,7 @@ def train_stage(config: Config, out: Path) -> Stage:
     code = (
         *("agreement", "batches", "decode", "encode", "encoders", "fit", "hidden", "joint"),
         *("losses", "meta", "model", "rows", "selftrain", "shapes", "train", "train_data"),
+        "train_settings",
     )
     inputs = (source, soft_path(source), *more.values())
     return Stage(

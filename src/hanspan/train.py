@@ -135,7 +135,7 @@ class _Run:
             self.judges = self._rows(*gold, encoder)
         pool: list[Row] = []
         if settings.pool and settings.rounds:
-            pool = self._rows(*load_pool(settings.pool, data.soft), encoder)
+            pool = self._rows(*load_pool(settings.pool, data.soft), encoder, len(data.documents))
         self.parameters = sum(p.numel() for p in model.parameters())
         tokens = sum(len(row) for row in rows)
         epochs = settings.epochs or int(np.clip(round(_TOKENS_WANTED / max(tokens, 1)), 3, 20))
@@ -169,7 +169,7 @@ class _Run:
         return {
             "labels": list(self.data.labels),
             "topics": list(self.data.topics),
-            "settings": self.settings.model_dump(mode="json", exclude={"save_every"}),
+            "settings": self._of_stage("student-1").model_dump(mode="json", exclude={"save_every"}),
             "data": self.data.digest,
         }
 
@@ -186,7 +186,11 @@ class _Run:
         )
 
     def _rows(
-        self, documents: Sequence[Document], soft: SoftLabels, encoder: TextEncoder
+        self,
+        documents: Sequence[Document],
+        soft: SoftLabels,
+        encoder: TextEncoder,
+        first: int = 0,
     ) -> list[Row]:
         return build_rows(
             documents,
@@ -194,6 +198,7 @@ class _Run:
             encoder,
             self.settings.max_length,
             winners=self.settings.targets == "winner",
+            first=first,
         )
 
     def _check_length(self, model: JointModel) -> None:
@@ -203,6 +208,9 @@ class _Run:
             raise HanspanError(
                 f"train.max_length={wanted} found, at most {limit} expected by this encoder"
             )
+
+    def _of_stage(self, name: str, offset: int = 0) -> TrainSettings:
+        return self.settings.of_stage(name, offset, topics_alone=not self.data.labels)
 
     def _lr(self, model: JointModel) -> float:
         if self.settings.lr is not None:
@@ -232,7 +240,7 @@ class _Run:
             model.load_state_dict(load_file(done))
             self.prior_corrected |= (folder / _CORRECTED).is_file()
             return
-        settings = self.settings.of_stage(name, offset, topics_alone=not self.data.labels)
+        settings = self._of_stage(name, offset)
         pair_weight = settings.pair_weight if name == "settle" else 0.0
         best = folder / "best.safetensors"
 
@@ -245,7 +253,9 @@ class _Run:
                 save_file(_state(model), best)
                 (folder / "best.json").write_text(json.dumps({"epoch": epoch, "score": score}))
 
-        choose = bool(self.judges and name != "settle")
+        # A round is to depart from the rules of topics, so these are no judges of it.
+        learns = name.startswith("student") or self.data.labels or settings.select == "gold"
+        choose = bool(self.judges and name != "settle" and learns)
         fitted = fit(
             model,
             rows,
@@ -380,6 +390,7 @@ class _Run:
         )
         if self.main_process:
             row = {**asdict(summary), "model": "model", "settings": settings.model_dump()}
+            row["mask_tokens"] = self._of_stage("student-1").mask_tokens
             write_run(self.run_dir, self.work, model, tokenizer, meta, row)
         self._wait()
         return summary

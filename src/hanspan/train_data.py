@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from hanspan.train_settings import TrainSettings
 
 _log = logging.getLogger("hanspan")
 _LEAST_HELD = 5
+_MOST = np.float32(0.999)
+"""Rules are never as sure of a topic as hand labels are: self-training keeps those alone."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
     parts: list[SoftLabels] = []
     if soft_path(path).is_file() or settings.mode != "supervised":
         weak = SoftLabels.load(soft_path(path))
+        weak = replace(weak, topic_prob=np.minimum(weak.topic_prob, _MOST))
         labels, topics = weak.labels, weak.topics
         if settings.mode != "supervised":
             documents = _read(path)
@@ -249,10 +252,12 @@ def _warnings(soft: SoftLabels, settings: TrainSettings) -> list[str]:
         for label, found in zip(soft.labels, mass[1:].reshape(-1, 4).sum(1), strict=True)
         if not found
     ]
-    spoken = soft.topic_prob.sum(0) if len(soft.topics) else np.zeros(0)
+    spoken = soft.topic_prob
+    if settings.targets == "winner":
+        spoken = spoken * (spoken == spoken.max(-1, keepdims=True, initial=0.0))
     lines += [
         f"topic {topic} has no weak labels: the model will never give it; write a rule for it"
-        for topic, found in zip(soft.topics, spoken, strict=True)
+        for topic, found in zip(soft.topics, spoken.sum(0), strict=True)
         if not found
     ]
     if not (soft.state == NEGATIVE).any() and not settings.unknown_share:
