@@ -29,7 +29,7 @@ from hanspan.model import forward_fn, load_model  # noqa: E402
 from hanspan.rows import build_rows  # noqa: E402
 from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
 from hanspan.train import train  # noqa: E402
-from hanspan.train_data import hand_labels  # noqa: E402
+from hanspan.train_data import hand_labels, load_train_data  # noqa: E402
 from hanspan.train_settings import TrainSettings  # noqa: E402
 from hanspan.train_worker import main  # noqa: E402
 
@@ -368,6 +368,36 @@ def write_topics(folder: Path, count: int = 40) -> Path:
     write_documents(path, [Document(d.id, d.text) for d in many])
     replace(soft, topic_prob=soft.topic_prob * np.float32(0.6)).save(soft_path(path))
     return path
+
+
+def test_a_topic_that_never_wins_is_warned_of_unless_soft_targets_teach_it(tmp_path: Path) -> None:
+    path = write_topics(tmp_path, 12)
+    soft = SoftLabels.load(soft_path(path))
+    second = np.tile(np.array([[0.6, 0.4]], np.float32), (len(soft), 1))
+    replace(soft, topic_prob=second).save(soft_path(path))
+    warned = {
+        targets: load_train_data(path, TrainSettings(targets=targets)).warnings
+        for targets in ("winner", "soft")
+    }
+    assert [line for line in warned["winner"] if f"topic {TOPICS[1]} has no weak" in line]
+    assert warned["soft"] == ()
+
+
+def test_rules_of_topics_judge_the_student_and_not_the_rounds_that_leave_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[tuple[str, bool]] = []
+
+    def watched(*args: Any, **rest: Any) -> Any:
+        looked.append((rest["what"], rest["on_epoch"] is not None))
+        return fit(*args, **rest)
+
+    monkeypatch.setattr("hanspan.train.fit", watched)
+    settings = TrainSettings(**FAST, epochs=1, rounds=1, select="agreement", held_out=0.3)
+    train(write_topics(tmp_path), tmp_path / "topics", settings)
+    train(write_weak(tmp_path, 20), tmp_path / "spans", settings)
+    assert looked[:2] == [("student-1", True), ("round-1", False)]
+    assert looked[2:] == [("student-1", True), ("round-1", True)]
 
 
 @pytest.mark.parametrize("kind", ["weak", "given", "supervised", "spans"])
