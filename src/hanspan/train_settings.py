@@ -95,7 +95,7 @@ class TrainSettings(BaseModel):
     mask_guard: float = Field(default=1.0, ge=0)
     """At most so many characters of a type are dropped for each labelled one, so that a rare
     type cannot run away."""
-    topic_weight: float = Field(default=0.5, ge=0)
+    topic_weight: float = Field(default=0.1, ge=0)
     """Weight of the topic loss beside the tag loss."""
     mask_tokens: float | None = Field(default=None, ge=0, lt=1)
     """Share of the tokens that the student does not see in training, drawn anew in each epoch, so
