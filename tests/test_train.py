@@ -360,6 +360,18 @@ def test_a_share_of_the_tokens_is_hidden_anew_in_each_epoch() -> None:
     assert np.array_equal(shown[0, 0]["ids"], row.ids)
 
 
+def test_tokens_are_not_hidden_behind_a_token_that_is_not_there(tmp_path: Path) -> None:
+    texts = [Document("d", "合肥市")]
+    encoder = TextEncoder.from_folder(tiny.run_folder() / "model")
+    rows = build_rows(texts, hand_labels(texts, LABELS, (), Path("x")), encoder, 48)
+    encoder.mask = None
+    model, _, _ = load_model(tiny.run_folder() / "model")
+    settings = TrainSettings(mask_tokens=0.3)
+    with pytest.raises(HanspanError, match=r"found no \[MASK\].* set train\.mask_tokens=0"):
+        fit(model, rows, encoder, settings, tmp_path / "fit", epochs=1, lr=1e-3)
+    assert not (tmp_path / "fit").exists()
+
+
 def write_topics(folder: Path, count: int = 40) -> Path:
     """Weak topics of long texts, and no types of spans."""
     many = [replace(d, text=d.text * 4, spans=()) for d in documents(count)]

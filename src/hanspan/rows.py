@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hanspan.data import Document
 from hanspan.decode import spans_to_tags, tags_to_spans
 from hanspan.encode import Encoded, TextEncoder, plan_windows, unit_state, unit_targets
-from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN, SoftLabels
+from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN, SoftLabels, likeliest
 
 IGNORED = 3
 """State of a token that carries no label and takes no part in the loss."""
@@ -85,6 +85,7 @@ def build_rows(
         first: number of the first document.
     """
     rows: list[Row] = []
+    topics = likeliest(soft.topic_prob) if winners else soft.topic_prob
     size = max(1, max_length - encoder.special)
     for at in range(0, len(documents), 256):
         part = documents[at : at + 256]
@@ -94,9 +95,7 @@ def build_rows(
             dense, state = soft.dense(at + number)
             if winners:
                 dense, state = _winners(part[number], dense, state, soft.labels)
-            topic = soft.topic_prob[at + number].astype(np.float32)
-            if winners:  # those who tie share the place
-                topic = np.where(topic == topic.max(initial=0.0), topic, np.float32(0.0))
+            topic = topics[at + number].astype(np.float32)
             rows += _windows(
                 part[number].text, encoded, dense, state, topic, size, first + at + number
             )
@@ -139,7 +138,7 @@ def _windows(
         breaks[encoded.units] = [text[end - 1] in _ENDS for end in encoded.end]
     mentions = labelled_spans(targets, states)
     plan = plan_windows(n, size, 0, breaks)
-    share = 1 / max(1, len(plan))
+    share = 1 / len(plan)
     for window in plan:
         a, b = window.start, window.end
         where, tag = sparse(targets[a:b])

@@ -30,6 +30,15 @@ def bioes_tags(labels: list[str] | tuple[str, ...]) -> list[str]:
     return ["O", *(f"{part}-{label}" for label in labels for part in "BIES")]
 
 
+def likeliest(topic_prob: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Of each document's topic distribution (documents, topics) the highest entry alone.
+
+    Those who tie for it stay, the others become 0.
+    """
+    highest = topic_prob.max(-1, keepdims=True, initial=0.0)
+    return np.where(topic_prob == highest, topic_prob, topic_prob.dtype.type(0))
+
+
 def soft_path(documents: str | os.PathLike[str]) -> Path:
     """The place of the soft labels of a documents file: ``x.jsonl.gz`` -> ``x.soft.npz``."""
     path = Path(documents)

@@ -254,8 +254,8 @@ class _Run:
                 (folder / "best.json").write_text(json.dumps({"epoch": epoch, "score": score}))
 
         # A round is to depart from the rules of topics, so these are no judges of it.
-        learns = name.startswith("student") or self.data.labels or settings.select == "gold"
-        choose = bool(self.judges and name != "settle" and learns)
+        fit_to_judge = name.startswith("student") or self.data.labels or settings.select == "gold"
+        choose = bool(self.judges and name != "settle" and fit_to_judge)
         fitted = fit(
             model,
             rows,

@@ -15,7 +15,7 @@ from hanspan.data import ENTITY, NONE, Document, Span, read_documents
 from hanspan.decode import spans_to_tags
 from hanspan.errors import HanspanError
 from hanspan.hidden import hide
-from hanspan.soft import NEGATIVE, POSITIVE, SoftLabels, soft_path
+from hanspan.soft import NEGATIVE, POSITIVE, SoftLabels, likeliest, soft_path
 from hanspan.train_settings import TrainSettings
 
 _log = logging.getLogger("hanspan")
@@ -252,9 +252,8 @@ def _warnings(soft: SoftLabels, settings: TrainSettings) -> list[str]:
         for label, found in zip(soft.labels, mass[1:].reshape(-1, 4).sum(1), strict=True)
         if not found
     ]
-    spoken = soft.topic_prob
-    if settings.targets == "winner":
-        spoken = spoken * (spoken == spoken.max(-1, keepdims=True, initial=0.0))
+    winners = settings.targets == "winner"
+    spoken = likeliest(soft.topic_prob) if winners else soft.topic_prob
     lines += [
         f"topic {topic} has no weak labels: the model will never give it; write a rule for it"
         for topic, found in zip(soft.topics, spoken.sum(0), strict=True)
