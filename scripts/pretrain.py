@@ -60,7 +60,8 @@ def check_shards(settings: PretrainSettings) -> None:
             return
         print(f"{folder}: other sources than the mixing table; made anew")
     except HanspanError as error:
-        print(error)
+        if (folder / "shards.json").is_file():
+            print(f"{error}; made anew")
     make_shards(settings)
 
 

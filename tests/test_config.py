@@ -69,6 +69,12 @@ def test_broken_files_are_named(tmp_path: Path, text: str, says: str) -> None:
     assert says in str(caught.value)
 
 
+def test_text_in_place_of_a_config_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "好"}\n')
+    with pytest.raises(ConfigError, match=r"train\.jsonl: found a \.jsonl file, expected a config"):
+        load_config(tmp_path / "train.jsonl")
+
+
 def test_missing_file_and_wrong_encoding(tmp_path: Path) -> None:
     (tmp_path / "news.yaml").write_bytes("任务: 1".encode("gb18030"))
     with pytest.raises(ConfigError, match=r"did you mean .*news\.yaml"):

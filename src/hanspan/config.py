@@ -277,6 +277,12 @@ def load_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> 
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], 1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else ""
         raise ConfigError(f"{path}: no such config; expected a YAML file{hint}")
+    if path.suffix not in (".yaml", ".yml", ".json"):
+        kind = f"a {path.suffix} file" if path.suffix else "a file without an ending"
+        raise ConfigError(
+            f"{path}: found {kind}, expected a config (.yaml) that "
+            f"names the text it reads under 'pages:' -> 'input:'; see configs/quickstart.yaml"
+        )
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as err:

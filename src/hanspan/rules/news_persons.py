@@ -37,7 +37,7 @@ _TITLES = words("titles_strong")
 _WORDS, _PAIRS, _ENDS = words("not_person"), words("not_given"), words("word_ends")
 _ADVERBS = words("person_adverbs")
 _RUNS_ON = _WORDS | _PAIRS | frozenset(["成为", "见到", "负有", "进得", "为何", "将军", "生前"])
-_BODIES = frozenset(
+_BODY_WORDS = frozenset(
     ["大学", "学院", "公司", "集团", "医院", "中心", "研究所", "研究院", "委员会", "协会", "银行",
      "出版社", "中学", "小学", "法院", "检察院", "电视台", "日报社", "俱乐部", "事务所", "大队",
      "支队", "派出所"]
@@ -90,7 +90,7 @@ def _before(text: str, start: int) -> float:
         return 0.6
     if text[start - 1 : start + 1] in _ENDS:
         return -3.0
-    if endings(_ADVERBS, text, start) or endings(_BODIES, text, start):
+    if endings(_ADVERBS, text, start) or endings(_BODY_WORDS, text, start):
         return 0.6
     if char == "年" and text[start - 2 : start - 1].isdigit():
         return 0.6
@@ -182,7 +182,7 @@ _LEFT_TABLE = _bound(
         (3.0, _POSTS),
         (0.6, _JOIN | {"年"}),
         (0.6, _ADVERBS),
-        (0.6, _BODIES),
+        (0.6, _BODY_WORDS),
         (0.3, _LINK),
     ],
     last=True,
