@@ -73,19 +73,21 @@ def build_rows(
 ) -> list[Row]:
     """Windows of all documents with the soft labels of their characters.
 
+    A document takes its likeliest topic alone, with that probability: the vote's distribution
+    over topics is flat, and a student would learn the flatness.
+
     Args:
         documents: row for row those of ``soft``.
         soft: see :class:`hanspan.soft.SoftLabels`.
         encoder: tokenizer of the model.
         max_length: tokens of a window, special ones included.
         winners: characters of a document's spans take the tags that spell the span, with the
-            highest entity mass in it for evidence, and a document takes its likeliest topic
-            alone, with that probability; otherwise they keep their distribution, in which
-            candidates nested in the winner, and other topics, have a share.
+            highest entity mass in it for evidence; otherwise they keep their distribution, in
+            which candidates nested in the winner have a share.
         first: number of the first document.
     """
     rows: list[Row] = []
-    topics = likeliest(soft.topic_prob) if winners else soft.topic_prob
+    topics = likeliest(soft.topic_prob)
     size = max(1, max_length - encoder.special)
     for at in range(0, len(documents), 256):
         part = documents[at : at + 256]

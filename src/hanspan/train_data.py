@@ -252,11 +252,9 @@ def _warnings(soft: SoftLabels, settings: TrainSettings) -> list[str]:
         for label, found in zip(soft.labels, mass[1:].reshape(-1, 4).sum(1), strict=True)
         if not found
     ]
-    winners = settings.targets == "winner"
-    spoken = likeliest(soft.topic_prob) if winners else soft.topic_prob
     lines += [
         f"topic {topic} has no weak labels: the model will never give it; write a rule for it"
-        for topic, found in zip(soft.topics, spoken.sum(0), strict=True)
+        for topic, found in zip(soft.topics, likeliest(soft.topic_prob).sum(0), strict=True)
         if not found
     ]
     if not (soft.state == NEGATIVE).any() and not settings.unknown_share:

@@ -75,8 +75,9 @@ class TrainSettings(BaseModel):
     """A teacher's topic counts in a round from this probability on, in place of the rules'."""
     targets: Literal["winner", "soft"] = "winner"
     """``winner``: characters of a span of the label model take that span's tags, weighted by how
-    sure it is that there is one, and a document takes its likeliest topic, weighted alike;
-    ``soft``: they keep its distribution over all candidates."""
+    sure it is that there is one; ``soft``: they keep its distribution over all candidates, ``O``
+    among them, which finds less and is wrong less often. A document takes its likeliest topic
+    either way."""
     unknown_share: float = Field(default=0.3, ge=0, le=1)
     """Share of the characters that no rule spoke of that is trained as ``O``, drawn anew in each
     epoch. 0 trusts negatives alone; 1 is the naive way."""
