@@ -289,6 +289,38 @@ def test_rules_answer_as_one_beside_the_model(tmp_path: Path) -> None:
     assert extract("木木木", rules="only").spans == ()
 
 
+def test_the_topic_of_rules_stands_where_they_are_sure_of_it(tmp_path: Path) -> None:
+    from hanspan.labelmodel.answering import answering
+    from hanspan.merge import beside
+    from hanspan.rules import load_rules
+
+    words = {"far": "甲丙", "near": "戊辰", "there": "木木"}
+    (tmp_path / "three.yaml").write_text(
+        "name: three\ntopics: [far, near, there]\nrules:\n"
+        + "".join(
+            f"  {topic}: {{kind: keywords, topic: {topic}, words: {{{word}: {score}}}}}\n"
+            for (topic, word), score in zip(words.items(), (1, 0.9, 0.9), strict=True)
+        ),
+        "utf-8",
+    )
+    rules = answering(load_rules(tmp_path / "three.yaml"))
+    texts = {"甲丙": "far", "甲丙戊辰木木": "far", "日月": None}
+    said = [rules(Document("a", text)) for text in texts]
+    assert [d.labels.get("topic") for d in said] == list(texts.values())
+    sure, torn, silent = said
+    assert sure.meta["topic_score"] > 0.5 > torn.meta["topic_score"]
+    assert "topic_score" not in silent.meta
+    by_model = Document("a", "", (), {"topic": "near"})
+    assert [beside(by_model, d).labels["topic"] for d in said] == ["far", "near", "near"]
+    assert beside(Document("a", ""), torn).labels["topic"] == "far"
+    alone = Extractor.from_pretrained(tiny.bundle_folder())
+    mixed = Extractor.from_pretrained(tiny.bundle_folder(), rules=rules)
+    own = {text: alone(text).labels["topic"] for text in texts}
+    wanted = ["far", own["甲丙戊辰木木"], own["日月"]]
+    assert [mixed(text).labels["topic"] for text in texts] == wanted
+    assert mixed("甲丙戊辰木木", rules="only").labels["topic"] == "far"
+
+
 def test_labels_and_least_scores_hold_for_what_rules_find_too(tmp_path: Path) -> None:
     from hanspan.labelmodel.answering import answering
     from hanspan.rules import load_rules

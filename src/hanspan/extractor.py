@@ -246,22 +246,23 @@ class Extractor:
         values: bool,
     ) -> Document:
         labels, meta = dict(document.labels), dict(document.meta)
-        spans = tagged.spans if tagged else ()
+        spans, named = tagged.spans if tagged else (), None
         if tagged is not None and self.meta.topics:
-            best = int(tagged.topic_probs.argmax())
-            labels["topic"] = self.meta.topics[best]
+            named = labels["topic"] = self.meta.topics[int(tagged.topic_probs.argmax())]
             if topic_scores:
                 meta["topic_scores"] = {
                     topic: round(float(score), 4)
                     for topic, score in zip(self.meta.topics, tagged.topic_probs, strict=True)
                 }
         if rules != "off" and self.rules is not None:
-            from hanspan.merge import merge
+            from hanspan.merge import merge, settled_topic
 
             votes = self.rules(replace(document, spans=(), labels={}, meta={}))
             spans = merge(spans, votes.spans)
             spans = tuple(span for span in spans if not _faint(span, thresholds))
-            if topic := votes.labels.get("topic") or _loudest(votes):
+            if (own := votes.labels.get("topic") or _loudest(votes)) is not None:
+                votes = replace(votes, labels={"topic": own})
+            if topic := settled_topic(named, votes):
                 labels["topic"] = topic
         if keep:
             spans = tuple(span for span in spans if span.label in keep)

@@ -12,13 +12,25 @@ from dataclasses import replace
 from hanspan.data import ENTITY, NONE, Document, Span
 
 SURE = 0.5
-"""Score from which on a rule's span is more likely right than wrong by the rules' own account."""
+"""Score from which on rules are more likely right than wrong by their own account."""
 
 
 def beside(found: Document, said: Document) -> Document:
-    """A model's document with what rules said of the same text: spans merged, their topic first."""
-    topic = {"topic": said.labels["topic"]} if "topic" in said.labels else {}
-    return replace(found, spans=merge(found.spans, said.spans), labels={**found.labels, **topic})
+    """A model's document with what rules said of the same text: spans merged, topic settled."""
+    labels = dict(found.labels)
+    if topic := settled_topic(labels.get("topic"), said):
+        labels["topic"] = topic
+    return replace(found, spans=merge(found.spans, said.spans), labels=labels)
+
+
+def settled_topic(model: str | None, said: Document) -> str | None:
+    """That of the rules where they are sure of it (:data:`SURE`) or the model names none.
+
+    ``said.meta["topic_score"]`` holds how sure; rules that do not tell count as sure.
+    """
+    topic = said.labels.get("topic")
+    sure = said.meta.get("topic_score", 1.0) >= SURE
+    return topic if topic and (sure or model is None) else model
 
 
 def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:

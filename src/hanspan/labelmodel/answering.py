@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hanspan.data import NONE, Document
 from hanspan.labelmodel.assemble import answers
 from hanspan.labelmodel.span_vote import SpanVote
-from hanspan.labelmodel.topics import TopicVoter
+from hanspan.labelmodel.topics import TopicVoter, topic_votes
 from hanspan.labelmodel.votes import Names, names_from_meta
 from hanspan.rules.describe import describe
 from hanspan.rules.ruleset import RuleSet
@@ -36,15 +36,20 @@ class Answering:
             for vote in votes.spans
             if vote.label == NONE and not any(vote.overlaps(span) for span in found.spans)
         ]
-        return found.with_spans([*found.spans, *nones])
+        meta = found.meta
+        if "topic" in found.labels:
+            shares = self.topics.predict(topic_votes(votes, self.names))
+            meta = {**meta, "topic_score": round(float(shares.max()), 4)}
+        return replace(found.with_spans([*found.spans, *nones]), meta=meta)
 
 
 def answering(rules: RuleSet) -> Answering:
     """What a rule set says of a document once its votes are weighed against each other.
 
     The function gives flat spans with the score of the vote, the topic under
-    ``labels["topic"]`` where rules agree on one, and those ``NONE`` votes that no span of the
-    answer overlaps. It is what ``Extractor.from_pretrained(rules=...)`` takes; it may run in
+    ``labels["topic"]`` where rules agree on one, with its probability under
+    ``meta["topic_score"]``, and those ``NONE`` votes that no span of the answer overlaps. It is
+    what ``Extractor.from_pretrained(rules=...)`` takes; it may run in
     several threads.
     """
     if rules.labels or rules.topics:
