@@ -61,7 +61,7 @@ def check_shards(settings: PretrainSettings) -> None:
         print(f"{folder}: other sources than the mixing table; made anew")
     except HanspanError as error:
         if (folder / "shards.json").is_file():
-            print(f"{error}; made anew")
+            print(f"{str(error).partition('; make')[0]}; made anew")
     make_shards(settings)
 
 

@@ -71,8 +71,13 @@ def test_broken_files_are_named(tmp_path: Path, text: str, says: str) -> None:
 
 def test_text_in_place_of_a_config_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"text": "好"}\n')
-    with pytest.raises(ConfigError, match=r"train\.jsonl: found a \.jsonl file, expected a config"):
+    with pytest.raises(
+        ConfigError, match=r"train\.jsonl: found a file of texts, expected a config"
+    ):
         load_config(tmp_path / "train.jsonl")
+    for name in ("config", "c.YAML"):
+        (tmp_path / name).write_text(GOOD, "utf-8")
+        assert load_config(tmp_path / name).out
 
 
 def test_missing_file_and_wrong_encoding(tmp_path: Path) -> None:

@@ -264,6 +264,22 @@ def test_a_checkpoint_without_its_tensors(here: Path, command: Any) -> None:
     assert "is not a whole checkpoint" in error
 
 
+def test_making_shards_says_what_was_wrong_with_those_before(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pretrain.py", str(here / "c.yaml"), "--only", "shards"])
+    record, module = here / "shards/shards.json", load_script()
+    record.write_text("{", "utf-8")
+    assert module.main() == 0
+    said = capsys.readouterr().out
+    assert "shards.json" in said
+    assert said.splitlines()[0].endswith("; made anew")
+    assert "--only" not in said
+    record.unlink()
+    assert module.main() == 0
+    assert capsys.readouterr().out.startswith("source ")
+
+
 def test_weights_of_another_vocabulary_are_not_exported(here: Path, command: Any) -> None:
     source = here / "data/unlabelled/titles.txt"
     source.write_text(

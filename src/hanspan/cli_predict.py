@@ -50,8 +50,8 @@ def thresholds_of(text: str | None) -> dict[str, float] | float | None:
 
 
 RULES_HELP = (
-    "Rules that go before the model where they speak: a shipped set or a YAML file. The embedded "
-    "model has the set news unless this is none."
+    "Rules that go before the model where they are sure: a shipped set or a YAML file. The "
+    "embedded model has the set news unless this is none."
 )
 
 

@@ -19,8 +19,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from hanspan.data import SUFFIXES
 from hanspan.errors import ConfigError, HanspanError
 from hanspan.labels import LABEL_SETS
+from hanspan.sources import TEXT_SUFFIXES
 from hanspan.train_settings import TrainSettings
 
 Lines = dict[tuple[str | int, ...], int]
@@ -277,11 +279,10 @@ def load_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> 
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], 1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else ""
         raise ConfigError(f"{path}: no such config; expected a YAML file{hint}")
-    if path.suffix not in (".yaml", ".yml", ".json"):
-        kind = f"a {path.suffix} file" if path.suffix else "a file without an ending"
+    if path.name.lower().endswith((*SUFFIXES, *TEXT_SUFFIXES)):
         raise ConfigError(
-            f"{path}: found {kind}, expected a config (.yaml) that "
-            f"names the text it reads under 'pages:' -> 'input:'; see configs/quickstart.yaml"
+            f"{path}: found a file of texts, expected a config (.yaml) that names the texts it "
+            f"reads under 'pages:' -> 'input:'; see configs/quickstart.yaml"
         )
     try:
         text = path.read_text("utf-8")

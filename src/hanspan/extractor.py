@@ -171,7 +171,7 @@ class Extractor:
             labels: only spans of these types.
             thresholds: least score of what model or rules find, by label or for all; over those
                 of the bundle, which are for the model.
-            rules: ``on``, where rules speak they go before the model (:mod:`hanspan.merge`);
+            rules: ``on``, where rules are sure they go before the model (:mod:`hanspan.merge`);
                 ``off``; ``only``, the model is not asked. Without it ``on`` if the Extractor was
                 given rules.
             topic_scores: put the probability of each topic into ``meta["topic_scores"]``.
@@ -260,9 +260,10 @@ class Extractor:
             votes = self.rules(replace(document, spans=(), labels={}, meta={}))
             spans = merge(spans, votes.spans)
             spans = tuple(span for span in spans if not _faint(span, thresholds))
-            if (own := votes.labels.get("topic") or _loudest(votes)) is not None:
-                votes = replace(votes, labels={"topic": own})
-            if topic := settled_topic(named, votes):
+            own, score = votes.labels.get("topic"), votes.meta.get("topic_score")
+            if own is None:
+                own, score = _loudest(votes)
+            if topic := settled_topic(named, own, score):
                 labels["topic"] = topic
         if keep:
             spans = tuple(span for span in spans if span.label in keep)
@@ -303,12 +304,16 @@ def _faint(span: Span, thresholds: Thresholds) -> bool:
     return span.score < (thresholds or 0.0)
 
 
-def _loudest(votes: Document) -> str | None:
-    """The topic that rules gave most weight."""
+def _loudest(votes: Document) -> tuple[str | None, float]:
+    """The topic that unweighed votes of rules gave most weight, and its share; a tie has none."""
     weights: dict[str, float] = {}
     for vote in votes.meta.get("topic_votes", ()):
         weights[vote["label"]] = weights.get(vote["label"], 0.0) + vote.get("score", 1.0)
-    return max(weights, key=lambda topic: weights[topic]) if weights else None
+    if not weights:
+        return None, 0.0
+    best = max(weights, key=lambda topic: weights[topic])
+    tied = list(weights.values()).count(weights[best]) > 1
+    return best, 0.0 if tied else weights[best] / sum(weights.values())
 
 
 def _encoder(folder: Path) -> TextEncoder:

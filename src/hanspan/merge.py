@@ -12,25 +12,26 @@ from dataclasses import replace
 from hanspan.data import ENTITY, NONE, Document, Span
 
 SURE = 0.5
-"""Score from which on rules are more likely right than wrong by their own account."""
+"""Score from which on rules are more likely right than wrong by their own account; of a topic it
+is their share for it."""
 
 
 def beside(found: Document, said: Document) -> Document:
     """A model's document with what rules said of the same text: spans merged, topic settled."""
     labels = dict(found.labels)
-    if topic := settled_topic(labels.get("topic"), said):
+    topic, score = said.labels.get("topic"), said.meta.get("topic_score")
+    if topic := settled_topic(labels.get("topic"), topic, score):
         labels["topic"] = topic
     return replace(found, spans=merge(found.spans, said.spans), labels=labels)
 
 
-def settled_topic(model: str | None, said: Document) -> str | None:
-    """That of the rules where they are sure of it (:data:`SURE`) or the model names none.
+def settled_topic(model: str | None, rules: str | None, score: float | None) -> str | None:
+    """The topic of the rules where they are sure of it (:data:`SURE`), else that of the model.
 
-    ``said.meta["topic_score"]`` holds how sure; rules that do not tell count as sure.
+    Rules that do not tell how sure they are count as sure; where one side names none, the other's
+    stands.
     """
-    topic = said.labels.get("topic")
-    sure = said.meta.get("topic_score", 1.0) >= SURE
-    return topic if topic and (sure or model is None) else model
+    return rules if rules and (model is None or score is None or score >= SURE) else model
 
 
 def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:

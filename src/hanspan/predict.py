@@ -116,7 +116,7 @@ def predict(
     labels_key = sorted(labels) if labels is not None else None
     made_from = {
         "input": "-" if stdin else print_of(input_path), "model": print_of(folder),
-        "backend": extract.backend, "precision": precision, "version": 1,
+        "backend": extract.backend, "precision": precision, "version": 2,
         **options, "labels": labels_key, "rules_version": rules_version,
     }  # fmt: skip
     journal = Journal(output, made_from)

@@ -13,7 +13,7 @@ from hanspan.run import Progress
 
 RULES_ALONE, LABEL_MODEL, STUDENT = "rules alone", "label model", "student"
 WITH_RULES = "student with rules"
-"""As ``predict --rules`` answers: rules stand where they speak (:mod:`hanspan.merge`)."""
+"""As ``predict --rules`` answers: rules stand where they are sure (:mod:`hanspan.merge`)."""
 
 
 def answers_of_systems(

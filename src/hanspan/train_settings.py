@@ -76,8 +76,8 @@ class TrainSettings(BaseModel):
     targets: Literal["winner", "soft"] = "winner"
     """``winner``: characters of a span of the label model take that span's tags, weighted by how
     sure it is that there is one; ``soft``: they keep its distribution over all candidates, ``O``
-    among them, which finds less and is wrong less often. A document takes its likeliest topic
-    either way."""
+    among them, which finds less and is wrong less often. A document takes the rules'
+    likeliest topic either way."""
     unknown_share: float = Field(default=0.3, ge=0, le=1)
     """Share of the characters that no rule spoke of that is trained as ``O``, drawn anew in each
     epoch. 0 trusts negatives alone; 1 is the naive way."""

@@ -29,7 +29,8 @@ class Answering:
 
     def __call__(self, document: Document) -> Document:
         """The answer for one document."""
-        votes = self.rules.apply(replace(document, spans=()))
+        labels = {key: value for key, value in document.labels.items() if key != "topic"}
+        votes = self.rules.apply(replace(document, spans=(), labels=labels))
         (found,) = answers([votes], self.spans, self.topics, self.names)
         nones = [
             vote
