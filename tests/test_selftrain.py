@@ -8,7 +8,14 @@ import pytest
 from hanspan.agreement import agreement, fit_temperature
 from hanspan.decode import spans_to_tags
 from hanspan.rows import IGNORED, Row
-from hanspan.selftrain import mean_probs, own_rows, sharpen, teacher_rows, teacher_topics
+from hanspan.selftrain import (
+    draw_tokens,
+    mean_probs,
+    own_rows,
+    sharpen,
+    teacher_rows,
+    teacher_topics,
+)
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN
 
 TAGS = 9
@@ -82,6 +89,14 @@ def test_windows_of_a_document_get_one_topic_between_them() -> None:
     for left, wanted in zip(teacher_topics(rows, said, 0.76, 1.0), rows, strict=True):
         assert left.tolist() == wanted.topic.tolist()
     assert teacher_topics([], np.zeros((0, 2)), 0.5, 1.0) == []
+
+
+def test_rows_are_drawn_until_they_hold_enough() -> None:
+    rows = [replace(row(), document=number) for number in range(8)]
+    drawn = [r.document for r in draw_tokens(rows, 25, seed=3)]
+    assert len(set(drawn)) == len(drawn) == 3  # ten tokens each
+    assert drawn == [r.document for r in draw_tokens(rows, 80, seed=3)][:3]
+    assert len(draw_tokens(rows, 10_000, seed=3)) == 8
 
 
 def test_settling_takes_own_topics_sure_or_not() -> None:

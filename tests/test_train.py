@@ -391,6 +391,21 @@ def test_a_topic_that_never_wins_is_warned_of(tmp_path: Path) -> None:
     assert f"topic {TOPICS[1]} has no weak labels" in warned
 
 
+def test_reading_by_the_teacher_tells_how_far_it_is(tmp_path: Path) -> None:
+    told: dict[str, list[tuple[int, int | None]]] = {}
+    settings = TrainSettings(**FAST, epochs=1, rounds=1, settle=300)
+    path = write_weak(tmp_path, 60)
+
+    def note(done: int, total: int | None, what: str) -> None:
+        told.setdefault(what, []).append((done, total))
+
+    train(path, tmp_path / "run", settings, progress=note)
+    for what in ("round-1 teacher reads", "settle student reads"):
+        (*_, (done, total)) = told[what]
+        assert done == total
+        assert total
+
+
 def test_rules_of_topics_judge_the_student_and_not_the_rounds_that_leave_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

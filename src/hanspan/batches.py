@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,9 +105,19 @@ def label_rates(rows: Sequence[Row], tags: int) -> torch.Tensor:
 
 
 def row_logits(
-    model: JointModel, rows: Sequence[Row], encoder: TextEncoder, *, budget: int, bf16: bool
+    model: JointModel,
+    rows: Sequence[Row],
+    encoder: TextEncoder,
+    *,
+    budget: int,
+    bf16: bool,
+    progress: Callable[[int, int | None, str], None] | None = None,
+    what: str = "",
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-    """Tag logits of each row's tokens, and topic logits (rows, topics), in the rows' order."""
+    """Tag logits of each row's tokens, and topic logits (rows, topics), in the rows' order.
+
+    ``progress`` is called as (rows read, rows, ``what``).
+    """
     was = model.training
     model.eval()
     forward = forward_fn(model, bf16=bf16)
@@ -125,5 +135,7 @@ def row_logits(
             tags[i] = tag_logits[number, first : first + len(rows[i])].astype(np.float32)
         topics[batch] = topic_logits
         at = end
+        if progress:
+            progress(at, len(order), what)
     model.train(was)
     return tags, topics

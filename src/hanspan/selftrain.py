@@ -37,6 +37,17 @@ def mean_probs(answers: Sequence[Sequence[NDArray[np.floating]]]) -> list[NDArra
     ]
 
 
+def draw_tokens(rows: Sequence[Row], tokens: int, seed: int) -> list[Row]:
+    """Rows in random order until they hold so many tokens, or all."""
+    drawn, held = [], 0
+    for index in np.random.default_rng(seed).permutation(len(rows)):
+        drawn.append(rows[index])
+        held += len(rows[index])
+        if held >= tokens:
+            break
+    return drawn
+
+
 def teacher_rows(
     rows: Sequence[Row],
     probs: Sequence[NDArray[np.floating]],

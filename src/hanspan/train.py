@@ -28,7 +28,7 @@ from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
 from hanspan.rows import Row, build_rows, prior_correction
 from hanspan.run_files import open_work, write_run
-from hanspan.selftrain import mean_probs, own_rows, teacher_rows
+from hanspan.selftrain import draw_tokens, mean_probs, own_rows, teacher_rows
 from hanspan.soft import SoftLabels
 from hanspan.train_data import TrainData, load_gold, load_pool, load_train_data
 from hanspan.train_settings import TrainSettings
@@ -309,18 +309,21 @@ class _Run:
 
             PartialState(cpu=self.settings.device == "cpu").wait_for_everyone()
 
-    def _answers(self, model: JointModel, rows: list[Row], encoder: TextEncoder) -> Any:
-        return row_logits(model, rows, encoder, budget=8192, bf16=self.bf16)
+    def _answers(
+        self, model: JointModel, rows: list[Row], encoder: TextEncoder, what: str = ""
+    ) -> Any:
+        told = self.progress if what else None
+        return row_logits(
+            model, rows, encoder, budget=8192, bf16=self.bf16, progress=told, what=what
+        )
 
     def _teach(
         self, name: str, models: list[JointModel], rows: list[Row], encoder: TextEncoder
     ) -> list[Row]:
         if (self.work / name / "done.safetensors").is_file():
             return rows  # not needed again
-        if self.progress:
-            self.progress(0, None, f"{name} teacher reads")
-        settings = self.settings
-        answers = [self._answers(model, rows, encoder) for model in models]
+        settings, what = self.settings, f"{name} teacher reads"
+        answers = [self._answers(model, rows, encoder, what) for model in models]
         topics = np.mean(
             [softmax(topic) if topic.shape[-1] else topic for _, topic in answers], axis=0
         )
@@ -338,14 +341,9 @@ class _Run:
         self, model: JointModel, rows: list[Row], held: list[Row], encoder: TextEncoder
     ) -> None:
         """Train once over ``settings.settle`` tokens with the student's own whole spans."""
-        chosen, tokens = [], 0
-        for index in np.random.default_rng(self.settings.seed).permutation(len(rows)):
-            chosen.append(rows[index])
-            tokens += len(rows[index])
-            if tokens >= self.settings.settle:
-                break
+        chosen = draw_tokens(rows, self.settings.settle, self.settings.seed)
         if not (self.work / "settle" / "done.safetensors").is_file():
-            tags, topics = self._answers(model, chosen, encoder)
+            tags, topics = self._answers(model, chosen, encoder, "settle student reads")
             chosen = own_rows(chosen, tags, topics, self.settings.sharpen)
         self._stage("settle", model, chosen, held, encoder, 1, 0.3, 200)
 

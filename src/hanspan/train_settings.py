@@ -56,7 +56,7 @@ class TrainSettings(BaseModel):
     rounds: int = Field(default=0, ge=0, le=5)
     """Self-training rounds after the first student."""
     round_epochs: float = Field(default=0.5, gt=0, le=10)
-    """Length of one round, as a share of the first training."""
+    """Length of one round, as a share of the first training's passes; at least one pass."""
     pool: str | None = None
     """More unlabelled documents that self-training rounds learn from."""
     confidence: float = Field(default=0.8, ge=0, le=1)
