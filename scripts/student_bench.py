@@ -268,7 +268,9 @@ def predicted(model: Path, documents: Iterable[Document]) -> list[Document]:
         extract = Extractor.from_pretrained(model)
         return [
             replace(d, id=b.id)
-            for b, d in zip(bare, extract.pipe([d.text for d in bare]), strict=True)
+            for b, d in zip(
+                bare, extract.pipe([d.text for d in bare], topic_scores=True), strict=True
+            )
         ]
     loaded, _, meta = load_model(model)
     forward = forward_fn(loaded, bf16=use_bf16("auto", "cpu"))

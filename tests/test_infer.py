@@ -313,8 +313,10 @@ def test_the_topic_of_rules_stands_where_they_are_sure_of_it(tmp_path: Path) -> 
     for text, topic in texts.items():  # what the input says of its topic is not the rules' word
         own = rules(Document("a", text, (), {"topic": "there", "source": "x"}))
         assert own.labels == {"source": "x"} | ({"topic": topic} if topic else {})
-    by_model = Document("a", "", (), {"topic": "near"})
-    assert [beside(by_model, d).labels["topic"] for d in said] == ["far", "near", "near"]
+    for score, torn_topic in ((0.9, "near"), (0.2, "far")):
+        by_model = Document("a", "", (), {"topic": "near"}, {"topic_scores": {"near": score}})
+        given = [beside(by_model, d).labels["topic"] for d in said]
+        assert given == ["far", torn_topic, "near"]
     assert beside(Document("a", ""), torn).labels["topic"] == "far"
     alone = Extractor.from_pretrained(tiny.bundle_folder())
     mixed = Extractor.from_pretrained(tiny.bundle_folder(), rules=rules)

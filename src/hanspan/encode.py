@@ -355,6 +355,11 @@ def _read(
         yield Tagged(tuple(spans), topic_probs)
 
 
+def topic_scores(meta: ModelMeta, probs: NDArray[np.floating]) -> dict[str, float]:
+    """Probability of each topic by its name, to four places."""
+    return {topic: round(float(score), 4) for topic, score in zip(meta.topics, probs, strict=True)}
+
+
 def tag_documents(
     documents: Iterable[Document],
     encoder: TextEncoder,
@@ -363,17 +368,21 @@ def tag_documents(
     *,
     batch_tokens: int = 4096,
 ) -> Iterator[Document]:
-    """The same documents with the model's spans and ``labels["topic"]`` in place of their own."""
+    """The same documents with the model's spans and ``labels["topic"]`` in place of their own.
+
+    ``meta["topic_scores"]`` holds the probability of each topic.
+    """
     chunk: list[Document] = []
 
     def flush() -> Iterator[Document]:
         texts = [document.text for document in chunk]
         rows = tag_texts(texts, encoder, forward, meta, batch_tokens=batch_tokens)
         for document, tagged in zip(chunk, rows, strict=True):
-            labels = dict(document.labels)
+            labels, more = dict(document.labels), dict(document.meta)
             if meta.topics:
                 labels["topic"] = meta.topics[int(tagged.topic_probs.argmax())]
-            yield Document(document.id, document.text, tagged.spans, labels, document.meta)
+                more["topic_scores"] = topic_scores(meta, tagged.topic_probs)
+            yield Document(document.id, document.text, tagged.spans, labels, more)
 
     for document in documents:
         chunk.append(document)

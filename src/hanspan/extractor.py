@@ -22,6 +22,7 @@ from hanspan.chunks import chunks, in_order, joined, pieces
 from hanspan.data import Document, Span
 from hanspan.decode import softmax
 from hanspan.encode import Forward, Tagged, TextEncoder, emissions, tag_texts
+from hanspan.encode import topic_scores as scores_by_topic
 from hanspan.errors import HanspanError
 from hanspan.guard import check_folder
 from hanspan.locate import find_model, hub_blobs
@@ -246,14 +247,13 @@ class Extractor:
         values: bool,
     ) -> Document:
         labels, meta = dict(document.labels), dict(document.meta)
-        spans, named = tagged.spans if tagged else (), None
+        spans = tagged.spans if tagged else ()
+        named, sure = None, 0.0
         if tagged is not None and self.meta.topics:
             named = labels["topic"] = self.meta.topics[int(tagged.topic_probs.argmax())]
+            sure = float(tagged.topic_probs.max())
             if topic_scores:
-                meta["topic_scores"] = {
-                    topic: round(float(score), 4)
-                    for topic, score in zip(self.meta.topics, tagged.topic_probs, strict=True)
-                }
+                meta["topic_scores"] = scores_by_topic(self.meta, tagged.topic_probs)
         if rules != "off" and self.rules is not None:
             from hanspan.merge import merge, settled_topic
 
@@ -263,7 +263,7 @@ class Extractor:
             own, score = votes.labels.get("topic"), votes.meta.get("topic_score")
             if own is None:
                 own, score = _loudest(votes)
-            if topic := settled_topic(named, own, score):
+            if topic := settled_topic(named, sure, own, score):
                 labels["topic"] = topic
         if keep:
             spans = tuple(span for span in spans if span.label in keep)

@@ -18,20 +18,23 @@ is their share for it."""
 
 def beside(found: Document, said: Document) -> Document:
     """A model's document with what rules said of the same text: spans merged, topic settled."""
-    labels = dict(found.labels)
-    topic, score = said.labels.get("topic"), said.meta.get("topic_score")
-    if topic := settled_topic(labels.get("topic"), topic, score):
+    labels, scores = dict(found.labels), found.meta.get("topic_scores", {})
+    named, topic = labels.get("topic"), said.labels.get("topic")
+    if topic := settled_topic(named, scores.get(named, 1.0), topic, said.meta.get("topic_score")):
         labels["topic"] = topic
     return replace(found, spans=merge(found.spans, said.spans), labels=labels)
 
 
-def settled_topic(model: str | None, rules: str | None, score: float | None) -> str | None:
-    """The topic of the rules where they are sure of it (:data:`SURE`), else that of the model.
+def settled_topic(
+    model: str | None, model_score: float, rules: str | None, rules_score: float | None
+) -> str | None:
+    """The topic of the rules where their share for it is :data:`SURE` or surer than the model.
 
     Rules that do not tell how sure they are count as sure; where one side names none, the other's
     stands.
     """
-    return rules if rules and (model is None or score is None or score >= SURE) else model
+    score = 1.0 if rules_score is None else rules_score
+    return rules if rules and (model is None or score >= min(SURE, model_score)) else model
 
 
 def merge(model: Sequence[Span], votes: Iterable[Span]) -> tuple[Span, ...]:

@@ -51,7 +51,7 @@ def answers_of_systems(
     yield LABEL_MODEL, list(read_documents(folder / "labelmodel.jsonl"))
     progress(2, 3, STUDENT)
     with Extractor.from_pretrained(out / "run" / "model", backend="torch") as extract:
-        found = list(extract.pipe(read_documents(texts)))
+        found = list(extract.pipe(read_documents(texts), topic_scores=True))
     write_documents(folder / "student.jsonl", found)
     rules = answering(load_rules(config.label.rules))
     said = (rules(document) for document in read_documents(texts))
