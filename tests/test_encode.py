@@ -172,11 +172,15 @@ def test_documents_keep_id_and_meta_and_get_spans_and_topic() -> None:
     meta = ModelMeta(LABELS, ("a", "b"), thresholds={"PER": 1.1, "LOC": 1.1})
     (got,) = tag_documents([document], CHAR, fake_forward, meta)
     assert got.id == "x"
-    assert got.meta == {"k": 1}
+    scores = got.meta["topic_scores"]
+    assert got.meta == {"k": 1, "topic_scores": scores}
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-3)
+    assert max(scores, key=scores.get) == "b"
     assert got.labels == {"other": "y", "topic": "b"}
     assert got.spans == ()  # every score is below its threshold
     (free,) = tag_documents([document], CHAR, fake_forward, ModelMeta(LABELS))
     assert free.spans
+    assert free.meta == {"k": 1}
     assert all(s.source == "model" and 0 < s.score <= 1 for s in free.spans)
 
 
