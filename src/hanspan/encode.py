@@ -355,7 +355,7 @@ def _read(
         yield Tagged(tuple(spans), topic_probs)
 
 
-def topic_scores(meta: ModelMeta, probs: NDArray[np.floating]) -> dict[str, float]:
+def scores_by_topic(meta: ModelMeta, probs: NDArray[np.floating]) -> dict[str, float]:
     """Probability of each topic by its name, to four places."""
     return {topic: round(float(score), 4) for topic, score in zip(meta.topics, probs, strict=True)}
 
@@ -381,7 +381,7 @@ def tag_documents(
             labels, more = dict(document.labels), dict(document.meta)
             if meta.topics:
                 labels["topic"] = meta.topics[int(tagged.topic_probs.argmax())]
-                more["topic_scores"] = topic_scores(meta, tagged.topic_probs)
+                more["topic_scores"] = scores_by_topic(meta, tagged.topic_probs)
             yield Document(document.id, document.text, tagged.spans, labels, more)
 
     for document in documents:

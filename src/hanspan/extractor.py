@@ -21,8 +21,7 @@ import numpy as np
 from hanspan.chunks import chunks, in_order, joined, pieces
 from hanspan.data import Document, Span
 from hanspan.decode import softmax
-from hanspan.encode import Forward, Tagged, TextEncoder, emissions, tag_texts
-from hanspan.encode import topic_scores as scores_by_topic
+from hanspan.encode import Forward, Tagged, TextEncoder, emissions, scores_by_topic, tag_texts
 from hanspan.errors import HanspanError
 from hanspan.guard import check_folder
 from hanspan.locate import find_model, hub_blobs

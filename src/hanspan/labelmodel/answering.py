@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hanspan.data import NONE, Document
-from hanspan.labelmodel.assemble import answers
+from hanspan.labelmodel.assemble import Resolver, labelled
 from hanspan.labelmodel.span_vote import SpanVote
 from hanspan.labelmodel.topics import TopicVoter, topic_votes
 from hanspan.labelmodel.votes import Names, names_from_meta
@@ -31,7 +31,9 @@ class Answering:
         """The answer for one document."""
         labels = {key: value for key, value in document.labels.items() if key != "topic"}
         votes = self.rules.apply(replace(document, spans=(), labels=labels))
-        (found,) = answers([votes], self.spans, self.topics, self.names)
+        (pieces,) = Resolver(self.spans, self.names)([votes])
+        shares = self.topics.predict(topic_votes(votes, self.names))
+        found = labelled(votes, pieces, shares, self.names)
         nones = [
             vote
             for vote in votes.spans
@@ -39,7 +41,6 @@ class Answering:
         ]
         meta = found.meta
         if "topic" in found.labels:
-            shares = self.topics.predict(topic_votes(votes, self.names))
             meta = {**meta, "topic_score": round(float(shares.max()), 4)}
         return replace(found.with_spans([*found.spans, *nones]), meta=meta)
 
