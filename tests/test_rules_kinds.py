@@ -197,6 +197,23 @@ def test_keywords_count_words_title_and_source(tmp_path: Path) -> None:
     assert score("股市" * 9 + plain) == pytest.approx(6 / 10, abs=1e-4)  # cap 3
 
 
+def test_keywords_by_weight_take_lists_and_the_highest_weight_counts(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("# clubs\n国安\n鲁能\n股市\n", "utf-8")
+    rules = make(
+        tmp_path,
+        "rules:\n  e:\n    kind: keywords\n    topic: economy\n    words: {股市: 2, 鲁能: 5}\n"
+        "    by_weight: {4: {file: names.txt}, -1: [申花]}\n",
+    )
+
+    def score(text: str) -> float:
+        votes = rules.apply(Document("x", text)).meta.get("topic_votes", [])
+        return float(votes[0]["score"]) if votes else 0.0
+
+    plain = "。" + "的" * 50
+    for text, tally in (("国安", 4), ("股市", 4), ("鲁能", 5), ("国安申花", 3)):
+        assert score(text + plain) == pytest.approx(tally / (tally + 4), abs=1e-4)
+
+
 def test_extends_disable_override_and_python(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(
         HEAD + "rules:\n  a: {kind: lexicon, label: LOC, entries: [合肥]}\n"

@@ -26,7 +26,7 @@ from hanspan.errors import HanspanError  # noqa: E402
 from hanspan.fit import fit  # noqa: E402
 from hanspan.hidden import groups_of, hide, recovered  # noqa: E402
 from hanspan.model import forward_fn, load_model  # noqa: E402
-from hanspan.rows import build_rows  # noqa: E402
+from hanspan.rows import Row, build_rows  # noqa: E402
 from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
 from hanspan.train import train  # noqa: E402
 from hanspan.train_data import hand_labels, load_train_data  # noqa: E402
@@ -458,6 +458,28 @@ def test_topics_weigh_by_confidence_or_by_their_share_of_the_document(tmp_path: 
         assert sum(of[0, n]["topic_weight"] for n in range(len(rows))) == pytest.approx(
             whole, abs=1e-3
         )
+
+
+def test_topics_are_balanced_by_how_many_documents_they_have(tmp_path: Path) -> None:
+    from hanspan.batches import topic_factors
+
+    path = write_topics(tmp_path, 1)
+    text, soft = next(iter(read_documents(path))), SoftLabels.load(soft_path(path))
+    encoder = TextEncoder.from_folder(tiny.run_folder() / "model")
+    row = build_rows([text], soft, encoder, 48, winners=True)[0]
+
+    def of(topic: int | None) -> Row:
+        target = np.zeros(4, np.float32)
+        if topic is not None:
+            target[topic] = 0.9
+        return replace(row, topic=target, share=1.0)
+
+    rows = [*[of(0)] * 45, *[of(1)] * 14, of(2), of(None)]  # the fourth topic has none
+    assert topic_factors(rows, 0).tolist() == [1, 1, 1, 1]
+    assert topic_factors(rows, 1) == pytest.approx([20 / 45, 20 / 14, 10, 1])
+    assert topic_factors(rows, 0.5) == pytest.approx(np.sqrt([20 / 45, 20 / 14, 10, 1]))
+    assert topic_factors([replace(row, topic=np.zeros(0, np.float32))], 1).size == 0
+    assert topic_factors([], 1).size == 0
 
 
 @pytest.mark.slow

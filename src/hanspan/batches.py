@@ -18,6 +18,9 @@ from hanspan.shapes import fixed_length
 from hanspan.soft import POSITIVE
 from hanspan.train_settings import TrainSettings
 
+_MOST_OF_A_TOPIC = 10.0
+"""A document counts at most so many times as one of a topic of mean size."""
+
 
 class RowDataset(Dataset[dict[str, Any]]):
     """Rows as dense arrays, drawn anew for each ``(epoch, row)``."""
@@ -29,6 +32,7 @@ class RowDataset(Dataset[dict[str, Any]]):
         self.mask = mask
         share = settings.replace_mentions
         self.mentions = mine_mentions(rows) if share else {}
+        self.by_topic = topic_factors(rows, settings.topic_balance)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,14 +55,33 @@ class RowDataset(Dataset[dict[str, Any]]):
             "weights": weights,
             "droppable": droppable,
             "topic": row.topic,
-            "topic_weight": _topic_weight(row, settings.confidence_weight),
+            "topic_weight": self.topic_weight(row),
         }
 
+    def topic_weight(self, row: Row) -> float:
+        """What the row's topic counts: nothing where it has none."""
+        if not row.topic.any():
+            return 0.0
+        counts = float(row.topic.max()) if self.settings.confidence_weight else row.share
+        return counts * float(self.by_topic[row.topic.argmax()])
 
-def _topic_weight(row: Row, by_confidence: bool) -> float:
-    if by_confidence:
-        return float(row.topic.max(initial=0.0))
-    return row.share if row.topic.any() else 0.0
+
+def topic_factors(rows: Sequence[Row], balance: float) -> NDArray[np.float64]:
+    """What a document of each topic counts (topics,): (mean / its number) ** ``balance``.
+
+    Args:
+        rows: with topic targets; the mean is over the topics that occur.
+        balance: 0 for all alike, 1 for as much in all for each topic.
+    """
+    if not rows or not balance:
+        return np.ones(len(rows[0].topic) if rows else 0)
+    held = np.zeros(len(rows[0].topic))
+    for row in rows:
+        if row.topic.any():
+            held[row.topic.argmax()] += row.share
+    mean = held.sum() / max(1, np.count_nonzero(held))
+    factors = np.divide(mean, held, out=np.ones_like(held), where=held > 0)
+    return np.minimum(factors, _MOST_OF_A_TOPIC) ** balance
 
 
 class Collator:

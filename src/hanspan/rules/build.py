@@ -179,7 +179,7 @@ def _template(spec: TemplateSpec, info: RuleInfo, context: Context) -> Finder:
 
 
 def _keywords(spec: KeywordsSpec, info: RuleInfo, context: Context) -> TopicFinder:
-    if not (spec.words or spec.patterns or spec.title_patterns or spec.sources):
+    if not (spec.all_words or spec.patterns or spec.title_patterns or spec.sources):
         raise RuleError(f"{info.where}: found nothing to count, expected 'words:' or 'patterns:'")
 
     def matchers(patterns: Mapping[str, float]) -> list[tuple[Matcher, float]]:

@@ -156,13 +156,15 @@ class KeywordsSpec(Spec):
     """Votes for a topic when the weights of the words that occur reach ``threshold``.
 
     The score is ``weight * tally / (tally + scale)``. A word counts once for each time it
-    occurs, at most ``cap`` times, and ``title_weight`` times as much in the title. ``sources``
-    are weights of strings that occur in ``meta.source``.
+    occurs, at most ``cap`` times, and ``title_weight`` times as much in the title.
+    ``by_weight`` gives words or ``{file: path}`` for a weight; of several weights of a word the
+    highest counts. ``sources`` are weights of strings that occur in ``meta.source``.
     """
 
     kind: Literal["keywords"]
     topic: str
     words: Weights = {}
+    by_weight: dict[float, Words] = {}
     patterns: Weights = {}
     title_patterns: Weights = {}
     sources: Weights = {}
@@ -172,6 +174,14 @@ class KeywordsSpec(Spec):
     cap: Annotated[int, Field(ge=1)] = 3
     width: bool = True
     traditional: bool = True
+
+    @property
+    def all_words(self) -> dict[str, float]:
+        """``words`` and ``by_weight`` together."""
+        out = dict(self.words)
+        for weight, words in self.by_weight.items():
+            out |= {word: max(weight, out.get(word, weight)) for word in words}
+        return out
 
 
 class RepeatSpec(Matching):

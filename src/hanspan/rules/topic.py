@@ -40,7 +40,7 @@ class KeywordFinder(TopicFinder):
         title_patterns: Sequence[tuple[Matcher, float]],
     ) -> None:
         super().__init__(info)
-        self.spec, self.words = spec, spec.words
+        self.spec, self.words = spec, spec.all_words
         self.width, self.traditional = spec.width, spec.traditional
         self.patterns, self.title_patterns = tuple(patterns), tuple(title_patterns)
 
