@@ -202,7 +202,8 @@ def test_keywords_by_weight_take_lists_and_the_highest_weight_counts(tmp_path: P
     rules = make(
         tmp_path,
         "rules:\n  e:\n    kind: keywords\n    topic: economy\n    words: {股市: 2, 鲁能: 5}\n"
-        "    by_weight: {4: {file: names.txt}, -1: [申花]}\n",
+        "    by_weight: {4: {file: names.txt}, -1: [申花], 1: [國安],\n"
+        "                9: {file: missing.txt, optional: true}}\n",
     )
 
     def score(text: str) -> float:
@@ -210,8 +211,27 @@ def test_keywords_by_weight_take_lists_and_the_highest_weight_counts(tmp_path: P
         return float(votes[0]["score"]) if votes else 0.0
 
     plain = "。" + "的" * 50
+    assert score("國安" + plain) == pytest.approx(4 / 8, abs=1e-4)
     for text, tally in (("国安", 4), ("股市", 4), ("鲁能", 5), ("国安申花", 3)):
         assert score(text + plain) == pytest.approx(tally / (tally + 4), abs=1e-4)
+
+
+def test_files_of_an_override_stand_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "base.yaml").write_text(
+        HEAD + "rules:\n  e: {kind: keywords, topic: economy, words: [股市]}\n"
+        "  b: {kind: lexicon, label: GOV, entries: [政协]}\n",
+        "utf-8",
+    )
+    (tmp_path / "more.txt").write_text("央行\n", "utf-8")
+    rules = make(
+        tmp_path,
+        "extends: base/base.yaml\noverride:\n  e: {by_weight: {6: {file: more.txt}}}\n"
+        "  b: {entries: [], file: [more.txt]}\n",
+    )
+    document = rules.apply(Document("x", "央行" + "的" * 50))
+    assert document.meta["topic_votes"][0]["score"] == pytest.approx(0.6, abs=1e-3)
+    assert found(rules, "央行政协") == [("央行", "GOV", "b")]
 
 
 def test_extends_disable_override_and_python(tmp_path: Path) -> None:

@@ -91,3 +91,18 @@ def test_shipped_sets_keep_their_examples() -> None:
     for name in shipped():
         failures = [i for i in check_examples(load_rules(name)) if isinstance(i, Failure)]
         assert not [str(failure) for failure in failures], name
+
+
+def test_word_lists_of_python_rules_are_part_of_what_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "sets" / "mine" / "words"
+    folder.mkdir(parents=True)
+    (folder / "clubs.txt").write_text("国安\n", "utf-8")
+    (tmp_path / "my.py").write_text(
+        "from hanspan.rules import rule\n@rule('p', labels=['ORG'])\ndef p(doc):\n    return []\n",
+        "utf-8",
+    )
+    (tmp_path / "r.yaml").write_text("labels: [ORG]\npython: [my.py]\n", "utf-8")
+    before = load_rules(tmp_path / "r.yaml").hashes["p"]
+    assert load_rules(tmp_path / "r.yaml").hashes["p"] == before
+    (folder / "clubs.txt").write_text("国安\n鲁能\n", "utf-8")
+    assert load_rules(tmp_path / "r.yaml").hashes["p"] != before

@@ -99,9 +99,9 @@ class TrainSettings(BaseModel):
     topic_weight: float = Field(default=0.1, ge=0)
     """Weight of the topic loss beside the tag loss."""
     topic_balance: float = Field(default=0.0, ge=0, le=1)
-    """0: each document counts alike for its topic; 1: each topic counts alike in all, however many
-    documents have it, but none above ten times as much as on average. For text whose topics are
-    spread otherwise than where the model is to be used."""
+    """0: each document counts alike; 1: each topic as if it had as many documents as the others
+    (hand-labelled ones too), but none of them more than ten times. How sure the rules are still
+    counts. For text whose topics are spread otherwise than where the model is to be used."""
     mask_tokens: float | None = Field(default=None, ge=0, lt=1)
     """Share of the tokens that the student does not see in training, drawn anew in each epoch, so
     that it learns the words beside those that rules look for (seed word deletion, Dong et al.,

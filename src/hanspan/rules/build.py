@@ -179,8 +179,13 @@ def _template(spec: TemplateSpec, info: RuleInfo, context: Context) -> Finder:
 
 
 def _keywords(spec: KeywordsSpec, info: RuleInfo, context: Context) -> TopicFinder:
-    if not (spec.all_words or spec.patterns or spec.title_patterns or spec.sources):
-        raise RuleError(f"{info.where}: found nothing to count, expected 'words:' or 'patterns:'")
+    named = {"words", "by_weight", "patterns", "title_patterns", "sources"}
+    if not named & spec.model_fields_set:
+        raise RuleError(
+            f"{info.where}: found nothing to count, expected 'words:', 'by_weight:' or 'patterns:'"
+        )
+    if "" in spec.all_words:
+        raise RuleError(f"{info.where}: found an empty word, expected words of a character or more")
 
     def matchers(patterns: Mapping[str, float]) -> list[tuple[Matcher, float]]:
         return [(_matcher(p, spec.topic, spec, info, context), w) for p, w in patterns.items()]

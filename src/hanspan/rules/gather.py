@@ -86,7 +86,7 @@ def _read(
                 f"{path}: line {source.line('override', name)}: override of {name!r}: found "
                 f"{changes!r}, expected settings such as {{weight: 0.5}}"
             )
-        out.override.setdefault(name, {}).update(changes)
+        out.override.setdefault(name, {}).update(_rooted(changes, path.parent))
     for name, value in _mapping(source, "define").items():
         out.defines[name] = (value, path.parent)
     for name, settings in _mapping(source, "rules").items():
@@ -103,6 +103,16 @@ def _read(
                 f"such as 'kind: lexicon'"
             )
         out.rules[name] = RawRule(name, settings, source, line)
+
+
+def _rooted(value: Any, base: Path, key: str = "") -> Any:
+    """Settings in which the names of files are relative to no folder any more."""
+    if isinstance(value, dict):
+        return {k: _rooted(v, base, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_rooted(v, base, key if key == "file" else "") for v in value]
+    named = isinstance(value, str) and key in ("file", "common_words")
+    return str(resolve(value, base)) if named else value
 
 
 def _list(source: Source, key: str) -> list[str]:

@@ -20,7 +20,7 @@ ENGINE = 1
 def hash_rule(spec: Spec, made: Finder | TopicFinder) -> str:
     """Hash of a YAML rule: its settings, words and patterns after all files are read."""
     digest = hashlib.sha256(f"{ENGINE}:".encode())
-    settings = spec.model_dump(exclude={"yes", "no", "note", "entries", "words"})
+    settings = spec.model_dump(exclude={"yes", "no", "note", "entries", "words", "by_weight"})
     digest.update(json.dumps(settings, sort_keys=True, ensure_ascii=True).encode())
     for word, value in sorted(made.words.items()):
         digest.update(f"{word}\t{value}\n".encode("utf-8", "surrogatepass"))
@@ -30,7 +30,7 @@ def hash_rule(spec: Spec, made: Finder | TopicFinder) -> str:
 
 
 def hash_function(rule: FunctionRule) -> str:
-    """Hash of a Python rule: its settings and every ``.py`` file beside its own.
+    """Hash of a Python rule: its settings, every ``.py`` file beside its own, shipped word lists.
 
     Returns:
         An empty string where its source is no file, such as in a notebook: what it will find
@@ -46,7 +46,7 @@ def hash_function(rule: FunctionRule) -> str:
         return ""
     stamps = tuple(
         (str(path), path.stat().st_mtime_ns, path.stat().st_size)
-        for path in sorted(file.parent.glob("*.py"))
+        for path in sorted([*file.parent.glob("*.py"), *file.parent.glob("sets/*/words/*.txt")])
     )
     return hashlib.sha256(f"{settings!r}{_files(stamps)}".encode()).hexdigest()[:16]
 

@@ -17,8 +17,27 @@ def _as_weights(value: Any) -> Any:
     return {value: 1.0} if isinstance(value, str) and value else value or {}
 
 
+def _as_lists(value: Any) -> Any:
+    if not value:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("expected words by their weight, such as {4: {file: names.txt}}")
+    spelled: dict[float, str] = {}
+    for key in value:
+        try:
+            number = float(key)
+        except ValueError:
+            continue  # pydantic names it
+        if number in spelled:
+            raise ValueError(f"{spelled[number]} and {key} are one weight, expected one list of it")
+        spelled[number] = key
+    return value
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Weights = Annotated[dict[str, float], BeforeValidator(_as_weights)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Weights = Annotated[dict[str, Finite], BeforeValidator(_as_weights)]
+Lists = Annotated[dict[Finite, Words], BeforeValidator(_as_lists)]
 Weight = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -164,7 +183,7 @@ class KeywordsSpec(Spec):
     kind: Literal["keywords"]
     topic: str
     words: Weights = {}
-    by_weight: dict[float, Words] = {}
+    by_weight: Lists = {}
     patterns: Weights = {}
     title_patterns: Weights = {}
     sources: Weights = {}
@@ -177,11 +196,11 @@ class KeywordsSpec(Spec):
 
     @property
     def all_words(self) -> dict[str, float]:
-        """``words`` and ``by_weight`` together."""
+        """``words`` and ``by_weight`` together, the heaviest first: of two spellings it counts."""
         out = dict(self.words)
         for weight, words in self.by_weight.items():
             out |= {word: max(weight, out.get(word, weight)) for word in words}
-        return out
+        return dict(sorted(out.items(), key=lambda item: -item[1]))
 
 
 class RepeatSpec(Matching):
