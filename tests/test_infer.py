@@ -126,6 +126,14 @@ def test_labels_and_thresholds(extract: Extractor) -> None:
         extract(text, thresholds=2.0)
 
 
+def test_topic_scores_of_own_rules_are_numbers() -> None:
+    def say(document: Document) -> Document:
+        return replace(document, labels={"topic": "far"}, meta={"topic_score": "high"})
+
+    with pytest.raises(HanspanError, match=r"found meta.* 'high', expected a number"):
+        Extractor.from_pretrained(tiny.bundle_folder(), rules=say)("甲丙戊，木木木")
+
+
 def test_topic_scores_sum_to_one(extract: Extractor) -> None:
     scores = extract("甲丙戊，木木木", topic_scores=True).meta["topic_scores"]
     assert set(scores) == set(tiny.TOPICS)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from hanspan.data import ENTITY, NONE, Document, Span
+from hanspan.errors import HanspanError
 
 SURE = 0.5
 """Score from which on rules are more likely right than wrong by their own account; of a topic it
@@ -26,14 +28,19 @@ def beside(found: Document, said: Document) -> Document:
 
 
 def settled_topic(
-    model: str | None, model_score: float, rules: str | None, rules_score: float | None
+    model: str | None, model_score: float, rules: str | None, rules_score: Any
 ) -> str | None:
     """The topic of the rules where their share for it is :data:`SURE` or surer than the model.
 
     Rules that do not tell how sure they are count as sure; where one side names none, the other's
     stands.
+
+    Raises:
+        HanspanError: for a score of rules of one's own that is no number.
     """
     score = 1.0 if rules_score is None else rules_score
+    if not isinstance(score, (int, float)):
+        raise HanspanError(f'rules: found meta["topic_score"] {score!r}, expected a number or none')
     return rules if rules and (model is None or score >= min(SURE, model_score)) else model
 
 
