@@ -48,6 +48,8 @@ def fails(folder: Path, text: str, *parts: str, raw: bytes | None = None) -> str
         ("  a: {kind: template, label: PER, parts: [{pattern: y, optional: true}]}", ["optional"]),
         ("  a: {kind: negative}", [":4", "words"]),
         ("  a: {kind: keywords, topic: economy}", [":4", "words", "by_weight"]),
+        ("  a: {kind: keywords, topic: economy, words: []}", [":4", "nothing to count"]),
+        ("  a: {kind: keywords, topic: economy, by_weight: {}}", [":4", "nothing to count"]),
         ("  a: {kind: keywords, topic: economy, words: ['']}", [":4", "an empty word"]),
         ("  a: {kind: keywords, topic: economy, words: {x: inf}}", ["line 4", "words.x", "finite"]),
         ("  a: {kind: keywords, topic: economy, by_weight: {nan: [x]}}", ["line 4", "finite"]),

@@ -73,8 +73,8 @@ def topic_factors(rows: Sequence[Row], balance: float) -> NDArray[np.float64]:
         rows: with topic targets; the mean is over the topics that occur.
         balance: 0 for all alike, 1 for as much in all for each topic.
     """
-    if not rows or not balance:
-        return np.ones(len(rows[0].topic) if rows else 0)
+    if not rows:
+        return np.ones(0)
     held = np.zeros(len(rows[0].topic))
     for row in rows:
         if row.topic.any():

@@ -179,18 +179,19 @@ def _template(spec: TemplateSpec, info: RuleInfo, context: Context) -> Finder:
 
 
 def _keywords(spec: KeywordsSpec, info: RuleInfo, context: Context) -> TopicFinder:
-    named = {"words", "by_weight", "patterns", "title_patterns", "sources"}
-    if not named & spec.model_fields_set:
+    lists = spec.words or spec.by_weight
+    if not (lists or spec.patterns or spec.title_patterns or spec.sources):
         raise RuleError(
             f"{info.where}: found nothing to count, expected 'words:', 'by_weight:' or 'patterns:'"
         )
-    if "" in spec.all_words:
-        raise RuleError(f"{info.where}: found an empty word, expected words of a character or more")
 
     def matchers(patterns: Mapping[str, float]) -> list[tuple[Matcher, float]]:
         return [(_matcher(p, spec.topic, spec, info, context), w) for p, w in patterns.items()]
 
-    return KeywordFinder(info, spec, matchers(spec.patterns), matchers(spec.title_patterns))
+    made = KeywordFinder(info, spec, matchers(spec.patterns), matchers(spec.title_patterns))
+    if "" in made.words:
+        raise RuleError(f"{info.where}: found an empty word, expected words of a character or more")
+    return made
 
 
 def _llm(spec: LlmSpec, info: RuleInfo, context: Context) -> Finder:
