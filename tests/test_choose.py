@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 
 from hanspan.choose import choose, harmonic, rule_groups
 from hanspan.errors import HanspanError
+from hanspan.train_data import files_digest
 from hanspan.train_settings import TrainSettings
 
 
@@ -31,24 +32,30 @@ def test_ranks_by_both_shares_and_does_no_run_twice(
     def fake(path: Any, run: Path, settings: TrainSettings) -> Summary:
         calls.append((settings.epochs, settings.hide_rules))
         back, agreed = answers[settings.epochs or 0, settings.hide_rules[0]]
-        run.mkdir(parents=True)
+        run.mkdir(parents=True, exist_ok=True)
         figures = {"recovered": back, "agreement": agreed, "whole": 0.25}
         row = {"settings": settings.model_dump(mode="json"), **figures}
+        row["files"] = files_digest(path, settings)
         (run / "train.json").write_text(json.dumps(row))
         return Summary(back, agreed)
 
     monkeypatch.setattr("hanspan.train.train", fake)
+    source = tmp_path / "x.jsonl"
+    source.write_text("one")
     candidates = {f"e{n}": TrainSettings(epochs=n) for n in (1, 2, 3)}
     groups = {"A": ["a"], "B": ["b", "c"]}
-    ranked = choose("x.jsonl", tmp_path, candidates, groups)
+    ranked = choose(source, tmp_path / "runs", candidates, groups)
     assert [c.name for c in ranked] == ["e2", "e1", "e3"]
     assert ranked[0].score == pytest.approx(0.6)
     assert ranked[1].score == pytest.approx((harmonic(0.2, 0.9) + harmonic(0.4, 0.8)) / 2, abs=1e-4)
     (alone,) = ranked[2].by_group.values()
     assert (alone.recovered, alone.agreement) == (1.0, 0.1)
     assert len(calls) == 6
-    assert choose("x.jsonl", tmp_path, candidates, groups) == ranked
+    assert choose(source, tmp_path / "runs", candidates, groups) == ranked
     assert len(calls) == 6
+    source.write_text("two")
+    choose(source, tmp_path / "runs", candidates, groups)
+    assert len(calls) == 12  # other weak labels, other students
 
 
 def test_hidden_mentions_rank_by_all_spans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hanspan.losses import (  # noqa: E402
+    allowance,
     broken_pairs,
     missed_mentions,
     soft_cross_entropy,
@@ -55,6 +56,16 @@ def test_missed_mentions_drops_what_is_sure_and_allowed() -> None:
     assert higher.tolist() == [[False, True, True, False]]
     trusted = missed_mentions(logits, ~every, 0.0, plenty)
     assert not trusted.any()
+
+
+def test_a_rare_type_is_due_less_than_one_a_batch() -> None:
+    expected = torch.tensor([0.02, 1.5, 0.0, 3.0])
+    drawn = torch.stack([allowance(expected, (7, step)) for step in range(4000)])
+    assert (drawn == drawn.floor()).all()
+    assert drawn.mean(0).tolist() == pytest.approx(expected.tolist(), abs=0.05)
+    assert drawn[:, 0].sum() < 200  # rounded up it would be 4,000
+    assert set(drawn[:, 1].tolist()) == {1.0, 2.0}
+    assert torch.equal(allowance(expected, (7, 5)), drawn[5])
 
 
 def test_tag_loss_leaves_dropped_characters_out() -> None:

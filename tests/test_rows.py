@@ -155,6 +155,9 @@ def test_replaced_mentions_spell_other_mentions(seed: int, share: float) -> None
     assert new.ids[new.mentions[-1][1] :].tolist() == row.ids[5:].tolist()
     assert len(new.ids) == len(new.state) == len(weights)
     assert (np.diff(new.where) >= 0).all()
+    faint = replace(row, prob=row.prob * np.float32(0.4))
+    again = replace_mentions(faint, mentions, share, np.random.default_rng(seed), 64)
+    assert again.prob == pytest.approx(new.prob * np.float32(0.4))  # no surer than before
     tight = replace_mentions(row, mentions, 1.0, np.random.default_rng(seed), len(row))
     assert len(tight) <= len(row)
 

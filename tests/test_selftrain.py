@@ -37,9 +37,11 @@ def probs(spans: list[tuple[int, int, int]], sure: float) -> np.ndarray:
     return out
 
 
-def answer(p: np.ndarray, topic: list[float], start: Row | None = None) -> Row:
+def answer(
+    p: np.ndarray, topic: list[float], start: Row | None = None, *, anchors: bool = True
+) -> Row:
     (out,) = teacher_rows([start or row()], [p], np.array([topic]), confidence=0.8, sure_o=0.9,
-                          power=2.0, topic_confidence=0.7)  # fmt: skip
+                          power=2.0, topic_confidence=0.7, anchors=anchors)  # fmt: skip
     return out
 
 
@@ -58,6 +60,18 @@ def test_sure_answers_fill_the_unknown_and_rules_stay() -> None:
     assert (np.diff(out.where) >= 0).all()
     assert out.topic.argmax() == 0
     assert out.topic[0] == pytest.approx(0.81 / 0.82)
+
+
+def test_without_anchors_the_teacher_answers_for_what_rules_said() -> None:
+    out = answer(probs([(0, 1, 1), (2, 4, 1)], 0.97), [0.9, 0.1], anchors=False)
+    dense = np.zeros((10, TAGS))
+    dense[out.where, out.tag] = out.prob
+    assert dense[0].argmax() == 8  # LOC in one token, where the rules said PER
+    assert out.state[:4].tolist() == [POSITIVE, NEGATIVE, POSITIVE, POSITIVE]
+    assert out.mentions == ((0, 1, 1), (2, 4, 1))
+    hand = replace(row(), state=np.where(row().state == UNKNOWN, NEGATIVE, row().state))
+    kept = answer(probs([(0, 1, 1)], 0.97), [0.9, 0.1], hand, anchors=False)
+    assert kept.mentions == ((0, 2, 0),)
 
 
 def test_unsure_answers_are_ignored() -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ pytest.importorskip("transformers")
 from safetensors.torch import load_file  # noqa: E402
 
 import tiny  # noqa: E402
+from hanspan.agreement import agreement  # noqa: E402
+from hanspan.batches import RowDataset  # noqa: E402
 from hanspan.data import Document, Span, read_documents, write_documents  # noqa: E402
 from hanspan.encode import TextEncoder, tag_documents  # noqa: E402
+from hanspan.encoders import open_encoder  # noqa: E402
 from hanspan.errors import HanspanError  # noqa: E402
 from hanspan.fit import fit  # noqa: E402
 from hanspan.hidden import groups_of, hide, recovered  # noqa: E402
@@ -199,6 +203,107 @@ def test_seeds_and_rounds_go_on_where_a_kill_left_them(tmp_path: Path) -> None:
     logs = {p.name for p in (tmp_path / "whole").glob("*.csv")}
     assert logs == {f"{n}.log.csv" for n in ("student-1", "student-2", "round-1", "round-2")}
     assert whole.held_out == 6
+    assert seen.steps == whole.steps  # those of stages that had ended before count too
+    assert math.isfinite(seen.loss)
+
+
+def scored(monkeypatch: pytest.MonkeyPatch, scores: Iterator[float]) -> None:
+    """Let the epochs have these scores, in their order; a kill where there are no more."""
+
+    def score(*given: Any) -> Any:
+        found = next(scores, None)
+        if found is None:
+            raise Killed
+        return replace(agreement(*given), both=int(100 * found), student=100, rules=100)
+
+    monkeypatch.setattr("hanspan.train.agreement", score)
+
+
+def kill_now(*_: Any) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("best", [1, 3])
+def test_a_kill_between_an_epoch_and_its_score_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, best: int
+) -> None:
+    path = write_weak(tmp_path, 30)
+    more = {"select": "agreement", "held_out": 0.3, "save_every": 1, "correct_prior": False}
+    settings = TrainSettings(**FAST, **more, epochs=4)
+    scores = [0.1] * 4 + [0.5]
+    scores[best] = 0.9
+    scored(monkeypatch, iter(scores))
+    whole = train(path, tmp_path / "whole", settings)
+    scored(monkeypatch, iter(scores[:best]))  # there is no score for the best one: a kill
+    with pytest.raises(Killed):
+        train(path, tmp_path / "cut", settings)
+    scored(monkeypatch, iter(scores[best:]))
+    seen = train(path, tmp_path / "cut", settings)
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    assert seen.steps == whole.steps
+    assert seen.loss == pytest.approx(whole.loss, abs=1e-3)
+
+
+def test_patience_ends_a_training_that_gets_no_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_weak(tmp_path, 30)
+    scored(monkeypatch, iter([0.5, 0.7, 0.6, 0.7, 0.9, 0.9]))
+    best = {"select": "agreement", "held_out": 0.3, "correct_prior": False}
+    settings = TrainSettings(**FAST, **best, epochs=9, patience=2)
+    stopped = train(path, tmp_path / "run", settings)
+    rows = (tmp_path / "run/student-1.log.csv").read_text().splitlines()
+    assert 3 < float(rows[-1].split(",")[1]) <= 4  # two epochs after the best one, the second
+    scored(monkeypatch, iter([0.5] * 9 + [0.9]))
+    longest = train(path, tmp_path / "all", settings.model_copy(update={"patience": None}))
+    assert stopped.steps * 9 == longest.steps * 4
+    scored(monkeypatch, iter([0.5, 0.7, 0.6, 0.7, 0.9, 0.9]))
+    with monkeypatch.context() as patch:  # killed after the last look, before its stage is kept
+        patch.setattr("hanspan.train.save_finished", kill_now)
+        with pytest.raises(Killed):
+            train(path, tmp_path / "cut", settings)
+    seen = train(path, tmp_path / "cut", settings)
+    assert equal(weights(tmp_path / "run"), weights(tmp_path / "cut"))
+    assert (seen.steps, seen.loss) == (stopped.steps, stopped.loss)
+    with pytest.raises(HanspanError, match=r"found train\.held_out=0"):
+        train(path, tmp_path / "x", settings.model_copy(update={"held_out": 0.0}))
+    with pytest.raises(HanspanError, match=r"found train\.select=last"):
+        train(path, tmp_path / "none", TrainSettings(**FAST, epochs=3, patience=2))
+
+
+def test_mentions_are_replaced_by_names_of_a_list_too(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 20)
+    names = tmp_path / "names.txt"
+    names.write_text("# names\n甲\n甲乙丙丁\n", "utf-8")
+    more = {"replace_mentions": 1.0, "replace_from": {"PER": str(names)}}
+    plain = TrainSettings(**FAST, epochs=1, replace_mentions=1.0)
+    train(path, tmp_path / "plain", plain)
+    train(path, tmp_path / "more", TrainSettings(**FAST, **more, epochs=1))
+    assert not equal(weights(tmp_path / "plain"), weights(tmp_path / "more"))
+    _, tokenizer = open_encoder("random:tiny", LABELS, TOPICS, texts=["甲乙丙丁的"], seed=1)
+    encoder = TextEncoder(tokenizer.backend_tokenizer)
+    lexicon = {LABELS.index("PER"): [e.ids for e in encoder.encode(["甲", "甲乙丙丁"])]}
+    one = build_rows(
+        [Document("a", "丙丁的", (Span(0, 2, "PER"),))],
+        hand_labels([Document("a", "丙丁的", (Span(0, 2, "PER"),))], LABELS, (), path),
+        encoder,
+        48,
+    )
+    rows = RowDataset(one, 1 + 4 * len(LABELS), TrainSettings(**more), 48, encoder.mask, lexicon)
+    lengths = {len(rows[epoch, 0]["ids"]) for epoch in range(20)}
+    assert lengths == {2, 3, 5}  # the list's two names and the text's own
+    for wrong, words in (
+        ({"PRE": str(names)}, "found label 'PRE'; expected one of"),
+        ({"PER": str(tmp_path / "none.txt")}, "No such file .*expected names in UTF-8"),
+    ):
+        settings = TrainSettings(**FAST, replace_mentions=0.3, replace_from=wrong)
+        with pytest.raises(HanspanError, match=words):
+            train(path, tmp_path / "x", settings)
+    with pytest.raises(HanspanError, match=r"found train\.replace_mentions=0"):
+        train(path, tmp_path / "x", TrainSettings(**FAST, replace_from={"PER": str(names)}))
+    names.write_text("# none\n", "utf-8")
+    with pytest.raises(HanspanError, match="holds no name"):
+        train(path, tmp_path / "x", TrainSettings(**FAST, **more))
 
 
 def test_settling_is_a_last_stage_over_so_many_tokens(tmp_path: Path) -> None:
@@ -295,6 +400,34 @@ def test_one_document_and_a_type_without_labels_are_warned_of(tmp_path: Path) ->
     assert "type PER" not in text
     assert "topic gold has no weak labels" in text
     assert "one document only" in text
+
+
+def test_a_type_that_always_loses_or_is_held_out_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    one = [Document("one", "甲丙戊的一是", (Span(0, 3, "PER"),))]
+    write_documents(path, one)
+    soft = hand_labels(one, LABELS, TOPICS, path)
+    rival = SoftLabels(
+        soft.labels, soft.topics, soft.offsets, soft.state,
+        np.append(soft.char, 1), np.append(soft.tag, np.uint8(1 + 4 * LABELS.index("ORG"))),
+        np.append(soft.prob, np.float32(0.3)), soft.topic_prob,
+    )  # fmt: skip
+    rival.save(soft_path(path))
+    text = "\n".join(load_train_data(path, TrainSettings(targets="winner")).warnings)
+    assert "type ORG has no weak labels" in text
+    text = "\n".join(load_train_data(path, TrainSettings(targets="soft")).warnings)
+    assert "type ORG" not in text
+    many = documents(30)
+    (tmp_path / "more").mkdir()
+    held = load_train_data(write_weak(tmp_path / "more", 30), TrainSettings(held_out=0.3))
+    rare = {d.id for d in held.held_documents}
+    spans = {d.id: [s for s in d.spans if s.label != "ORG" or d.id in rare] for d in many}
+    shown = [d.with_spans(spans[d.id]) for d in many]
+    write_documents(path, shown)
+    hand_labels(shown, LABELS, TOPICS, path).save(soft_path(path))
+    assert any(s.label == "ORG" for d in shown for s in d.spans)
+    text = "\n".join(load_train_data(path, TrainSettings(held_out=0.3)).warnings)
+    assert "type ORG has no weak labels" in text
 
 
 def test_bad_input_is_named(tmp_path: Path) -> None:
@@ -496,6 +629,38 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "run" / "train.json").read_text())
     assert summary["steps"] == math.ceil(one.steps / 2 / 2) * 2  # half the batches each
     assert len(lines) > 2
+    load_model(tmp_path / "run" / "model")
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_same_epoch(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 30)
+    script = tmp_path / "ranks.py"
+    script.write_text(
+        "import os, sys\n"
+        "import hanspan.train\n"
+        "from hanspan.run_files import load_stage\n"
+        "from hanspan.train_worker import settings_of\n"
+        "def noted(path, model):\n"
+        "    found = load_stage(path, model)\n"
+        "    mark = sum(float(v.double().abs().sum()) for v in model.state_dict().values())\n"
+        "    with open(sys.argv[3] + os.environ['RANK'], 'a') as stream:\n"
+        "        print(path.name, mark, file=stream)\n"
+        "    return found\n"
+        "module = sys.modules['hanspan.train']\n"
+        "module.load_stage = noted\n"
+        "module.train(*sys.argv[1:3], settings_of(sys.argv[4:]))\n"
+    )
+    words = [f"{key}={value}" for key, value in FAST.items()]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    command += [str(script), str(path), str(tmp_path / "run"), str(tmp_path / "rank"), *words]
+    command += ["epochs=6", "held_out=0.3", "select=agreement", "patience=2", "rounds=1"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = ((tmp_path / f"rank{rank}").read_text() for rank in (0, 1))
+    assert first == second
+    assert first.count("best.safetensors") == 2
     load_model(tmp_path / "run" / "model")
 
 

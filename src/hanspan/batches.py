@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,20 @@ class RowDataset(Dataset[dict[str, Any]]):
     """Rows as dense arrays, drawn anew for each ``(epoch, row)``."""
 
     def __init__(
-        self, rows: Sequence[Row], tags: int, settings: TrainSettings, room: int, mask: int | None
+        self,
+        rows: Sequence[Row],
+        tags: int,
+        settings: TrainSettings,
+        room: int,
+        mask: int | None,
+        lexicon: Mapping[int, Sequence[NDArray[np.int64]]] = MappingProxyType({}),
     ) -> None:
         self.rows, self.tags, self.settings, self.room = rows, tags, settings, room
         self.mask = mask
         share = settings.replace_mentions
         self.mentions = mine_mentions(rows) if share else {}
+        for label, names in lexicon.items() if share else ():
+            self.mentions.setdefault(label, []).extend(names)
         self.by_topic = topic_factors(rows, settings.topic_balance)
 
     def __len__(self) -> int:

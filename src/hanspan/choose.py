@@ -91,6 +91,7 @@ def choose(
         HanspanError: if there is nothing to choose by.
     """
     from hanspan.train import train
+    from hanspan.train_data import files_digest
 
     if not candidates or not groups:
         raise HanspanError("nothing to choose by; expected at least one candidate and one group")
@@ -103,7 +104,7 @@ def choose(
             run = Path(folder) / name / group.replace(":", "-")
             rules, share = ((), what) if isinstance(what, float) else (tuple(what), 0.0)
             hidden = settings.model_copy(update={"hide_rules": rules, "hide_mentions": share})
-            row = _earlier(run, hidden)
+            row = _earlier(run, hidden, files_digest(train_path, hidden))
             if row is None:
                 summary = train(train_path, run, hidden)
                 row = {key: getattr(summary, key) for key in _FIGURES}
@@ -124,11 +125,11 @@ def choose(
     return sorted(choices, key=lambda choice: -choice.score)
 
 
-def _earlier(run: Path, settings: TrainSettings) -> dict[str, float | None] | None:
-    """Figures of an equal run that ended."""
+def _earlier(run: Path, settings: TrainSettings, files: str) -> dict[str, float | None] | None:
+    """Figures of a run that ended, equal in settings and in the files that it read."""
     path = run / "train.json"
     if not path.is_file():
         return None
     row = json.loads(path.read_text("utf-8"))
-    same = row["settings"] == settings.model_dump(mode="json")
+    same = row["settings"] == settings.model_dump(mode="json") and row.get("files") == files
     return {key: row[key] for key in _FIGURES} if same else None

@@ -191,3 +191,28 @@ def write_random(name: str, folder: Path, texts: Iterable[str], seed: int) -> No
     state = {k: v.clone() for k, v in network.state_dict().items() if "decoder.weight" not in k}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     save_tokenizer(vocab, folder)
+
+
+def shown_name(wanted: str, source: str) -> str:
+    """The encoder's name for cards: no path of this machine.
+
+    Args:
+        wanted: as the settings name it.
+        source: what :func:`resolve_encoder` made of it.
+    """
+    if source in RANDOM or not Path(source).is_dir():
+        return source
+    return "embedded" if wanted in ("auto", "embedded") else Path(source).resolve().name
+
+
+def check_length(config: Any, wanted: int) -> None:
+    """Refuse windows that are longer than an encoder's positions.
+
+    Raises:
+        HanspanError: naming both lengths.
+    """
+    limit = int(getattr(config, "max_position_embeddings", None) or wanted)
+    if wanted > limit:
+        raise HanspanError(
+            f"train.max_length={wanted} found, at most {limit} expected by this encoder"
+        )

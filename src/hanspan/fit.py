@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from hanspan.batches import Collator, RowDataset, label_rates
+from hanspan.data import whole
 from hanspan.encode import TextEncoder
 from hanspan.errors import HanspanError
 from hanspan.joint import JointModel
-from hanspan.losses import broken_pairs, soft_cross_entropy, tag_loss, weighted_mean
+from hanspan.losses import (
+    allowance,
+    broken_pairs,
+    soft_cross_entropy,
+    tag_loss,
+    weighted_mean,
+)
 from hanspan.rows import Row, TokenBudget
+from hanspan.run_files import Fitted
 from hanspan.shapes import compiled_encoder, fixed_lengths
 from hanspan.train_settings import TrainSettings
 
 Progress = Callable[[int, int | None, str], None]
+_ENOUGH = "enough.json"
+"""In a stage's folder: that no more epochs are wanted."""
 LOG_FIELDS = (
     "step",
     "epoch",
@@ -37,18 +50,6 @@ LOG_FIELDS = (
     "learning_rate",
     "grad_norm",
 )
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What one training did: steps in all, tokens and seconds of this call, last mean loss."""
-
-    steps: int
-    epochs: int
-    tokens: int
-    seconds: float
-    loss: float
-    resumed_at: int
 
 
 def use_bf16(precision: str, device: str) -> bool:
@@ -126,7 +127,9 @@ class StudentTrainer(Trainer):
             inputs["tag_weights"],
             inputs["droppable"].bool(),
             threshold=settings.mask_threshold if masking else None,
-            allowance=torch.ceil(self.rates * tokens * settings.mask_guard),
+            allowance=allowance(
+                self.rates * tokens * settings.mask_guard, (settings.seed, self.state.global_step)
+            ),
         )
         if self.pair_weight:
             pairs = broken_pairs(tags, (inputs["tag_weights"] > 0).float())
@@ -169,19 +172,27 @@ class _Watch(TrainerCallback):
         path: Path,
         progress: Progress | None,
         what: str,
-        on_epoch: Callable[[int], None] | None,
+        on_epoch: Callable[[int], bool] | None,
+        per_epoch: int,
     ) -> None:
         self.path, self.progress, self.what, self.on_epoch = path, progress, what, on_epoch
-        self.last = float("nan")
+        self.per_epoch, self.last, self.enough = per_epoch, float("nan"), False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Open the log; look at an epoch whose last step wrote the checkpoint, then was killed."""
+        if state.is_world_process_zero:
+            self._open_log(state.global_step)
+        if self.on_epoch and state.global_step and state.global_step % self.per_epoch == 0:
+            self._look(state, control)
+
+    def _open_log(self, step: int) -> None:
         """Start the log, or keep of an older one what precedes the checkpoint."""
-        if not state.is_world_process_zero:
-            return
         kept: list[dict[str, str]] = []
-        if self.path.is_file() and state.global_step:
+        if self.path.is_file() and step:
             with self.path.open(newline="", encoding="utf-8") as stream:
-                kept = [r for r in csv.DictReader(stream) if int(r["step"]) <= state.global_step]
+                kept = [r for r in csv.DictReader(stream) if int(r["step"]) <= step]
+        if kept:
+            self.last = float(kept[-1]["loss"])
         with self.path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, LOG_FIELDS)
             writer.writeheader()
@@ -206,9 +217,19 @@ class _Watch(TrainerCallback):
         return f"{self.what} loss {self.last:.3f}" if self.last == self.last else self.what
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Let the caller look at the model."""
-        if self.on_epoch:
-            self.on_epoch(round(state.epoch or 0))
+        """Let the caller look at the model, and say whether that is enough."""
+        if self.on_epoch and not self.enough:  # a step that was under way may follow on enough
+            self._look(state, control)
+
+    def _look(self, state: Any, control: Any) -> None:
+        assert self.on_epoch is not None
+        if not self.on_epoch(state.global_step // self.per_epoch):
+            return
+        self.enough = control.should_training_stop = True
+        if state.is_world_process_zero:
+            row = {"steps": state.global_step, "loss": self.last}
+            with whole(self.path.with_name(_ENOUGH)) as temporary:
+                temporary.write_text(json.dumps(row), "utf-8")
 
 
 def _groups(model: JointModel, lr: float, factor: float, decay: float) -> list[dict[str, Any]]:
@@ -226,8 +247,8 @@ def _groups(model: JointModel, lr: float, factor: float, decay: float) -> list[d
 
 def _last_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that is whole: a kill while one is written leaves it without state."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    ready = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    newest = max(ready, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
     return str(newest) if newest else None
 
 
@@ -242,10 +263,11 @@ def fit(
     lr: float,
     head_factor: float = 1.0,
     pair_weight: float = 0.0,
+    lexicon: Mapping[int, Sequence[NDArray[np.int64]]] = MappingProxyType({}),
     resume: bool = True,
     progress: Progress | None = None,
     what: str = "train",
-    on_epoch: Callable[[int], None] | None = None,
+    on_epoch: Callable[[int], bool] | None = None,
 ) -> Fitted:
     """Train ``model`` in place.
 
@@ -259,10 +281,11 @@ def fit(
         lr: peak learning rate of the encoder.
         head_factor: the heads' learning rate is so many times that.
         pair_weight: of :func:`hanspan.losses.broken_pairs`.
+        lexicon: token ids of names by label, which mentions are replaced by beside the rows' own.
         resume: go on from the last checkpoint in ``folder`` if there is one.
         progress: called as (step, steps, text).
         what: first word of that text.
-        on_epoch: called with the number of finished epochs.
+        on_epoch: called with the number of finished epochs; True ends the training.
 
     Raises:
         HanspanError: if there is nothing to train on or the loss stops being finite.
@@ -309,7 +332,7 @@ def fit(
     args.warmup_steps = math.ceil(steps * settings.warmup)
     args.logging_steps = max(1, min(50, steps // 40))
     room = max(len(row) for row in rows)
-    watch = _Watch(folder / "log.csv", progress, what, on_epoch)
+    watch = _Watch(folder / "log.csv", progress, what, on_epoch, per_epoch)
     optimizer = torch.optim.AdamW(
         _groups(model, lr, head_factor, settings.weight_decay),
         lr=lr,
@@ -321,7 +344,7 @@ def fit(
     trainer = StudentTrainer(
         model=model,
         args=args,
-        train_dataset=RowDataset(rows, model.n_tags, settings, room, encoder.mask),
+        train_dataset=RowDataset(rows, model.n_tags, settings, room, encoder.mask, lexicon),
         data_collator=Collator(encoder, fixed),
         optimizers=(optimizer, None),
         callbacks=[watch],
@@ -332,6 +355,9 @@ def fit(
         pair_weight=pair_weight,
     )
     trainer.remove_callback(PrinterCallback)
+    if resume and (folder / _ENOUGH).is_file():
+        row = json.loads((folder / _ENOUGH).read_text("utf-8"))
+        return Fitted(row["steps"], epochs, 0, 0.0, row["loss"], row["steps"])
     last = _last_checkpoint(folder) if resume else None
     resumed_at = int(last.rpartition("-")[2]) if last else 0
     # In several processes, what skips the batches seen before hides the sampler from the Trainer.
@@ -341,7 +367,7 @@ def fit(
     with compiled_encoder(model, shapes) if fixed else nullcontext():
         trainer.train(resume_from_checkpoint=last)
     return Fitted(
-        steps=steps,
+        steps=trainer.state.global_step,
         epochs=epochs,
         tokens=trainer.tokens_seen,
         seconds=perf_counter() - started,

@@ -7,6 +7,7 @@ and unknown. Of the unknown a drawn share is trained as ``O`` (chosen in :mod:`h
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,16 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """``sum(values * weights) / sum(weights)``; 0 where all weights are 0."""
     return (values * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def allowance(expected: Tensor, key: tuple[int, ...]) -> Tensor:
+    """Whole numbers (labels,) that are ``expected`` on average over many keys.
+
+    A rare type is due less than one character a batch: rounded up, it would get many times what
+    is due. The draw depends on ``key`` alone, so that a run that goes on draws the same.
+    """
+    draw = np.random.default_rng(key).random(len(expected), np.float32)
+    return (expected + torch.from_numpy(draw).to(expected.device)).floor()
 
 
 def missed_mentions(

@@ -212,6 +212,7 @@ def replace_mentions(
     tag: list[int] = []
     at = length = 0
     todo = {start: (end, label) for start, end, label in chosen}
+    evidence: list[np.float32] = []
     total = len(row)
     for start in sorted(todo):
         end, label = todo[start]
@@ -228,6 +229,7 @@ def replace_mentions(
         tags = [base + 3] if len(new) == 1 else [base, *[base + 1] * (len(new) - 2), base + 2]
         where += range(length, length + len(new))
         tag += tags
+        evidence += [row.prob[(row.where >= start) & (row.where < end)].max()] * len(new)
         spans.append((length, length + len(new), label))
         length += len(new)
         at = end
@@ -237,7 +239,7 @@ def replace_mentions(
     kept = moved[row.where] >= 0
     all_where = np.concatenate([moved[row.where[kept]], np.array(where, np.int64)])
     order = np.argsort(all_where, kind="stable")
-    new_prob = np.ones(len(where), np.float32)
+    new_prob = np.array(evidence, np.float32)
     others = [
         (int(moved[s]), int(moved[e - 1]) + 1, k) for s, e, k in row.mentions if moved[s] >= 0
     ]

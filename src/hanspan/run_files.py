@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,53 @@ from hanspan.meta import ModelMeta
 from hanspan.model import save_model
 
 _log = logging.getLogger("hanspan")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What one training did: steps in all, tokens and seconds of this call, last mean loss."""
+
+    steps: int
+    epochs: int
+    tokens: int
+    seconds: float
+    loss: float
+    resumed_at: int
+
+
+def save_stage(path: Path, model: JointModel, fact: str, value: Any) -> None:
+    """Weights of a stage with one fact about them, whole or not at all."""
+    from safetensors.torch import save_file
+
+    state = {name: v.detach().cpu().contiguous() for name, v in model.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as temporary:
+        save_file(state, temporary, metadata={fact: json.dumps(value)})
+
+
+def stage_fact(path: Path, fact: str) -> Any:
+    """What :func:`save_stage` wrote beside the weights; None where there is no such file."""
+    from safetensors import safe_open
+
+    if not path.is_file():
+        return None
+    with safe_open(path, "pt") as file:
+        found = (file.metadata() or {}).get(fact)
+    return None if found is None else json.loads(found)
+
+
+def load_stage(path: Path, model: JointModel) -> Fitted | None:
+    """Put a finished stage's weights into the model; what its training did."""
+    from safetensors.torch import load_file
+
+    model.load_state_dict(load_file(path))
+    row = stage_fact(path, "fitted")
+    return Fitted(**row) if row else None
+
+
+def save_finished(path: Path, model: JointModel, fitted: Fitted) -> None:
+    """The weights of a finished stage, which :func:`load_stage` reads."""
+    save_stage(path, model, "fitted", asdict(fitted))
 
 
 def open_work(work: Path, mark: Mapping[str, Any], *, resume: bool) -> None:

@@ -57,6 +57,7 @@ def teacher_rows(
     sure_o: float,
     power: float,
     topic_confidence: float,
+    anchors: bool = True,
 ) -> list[Row]:
     """Rows whose unknown tokens got the teacher's answer where it is sure.
 
@@ -69,11 +70,15 @@ def teacher_rows(
         sure_o: an ``O`` of the teacher counts from this probability on.
         power: see :func:`sharpen`.
         topic_confidence: see :func:`teacher_topics`.
+        anchors: keep what rules say of tokens; False lets the teacher answer for these too. Hand
+            labels, which leave no token of a row unknown, stay.
 
     Returns:
         Rows without UNKNOWN tokens: those the teacher is not sure of are IGNORED.
     """
     topics = teacher_topics(rows, topic_probs, topic_confidence, power)
+    if not anchors:
+        rows = [_adrift(row) for row in rows]
     spans = decode([np.log(np.maximum(p, 1e-12)) for p in probs])
     out = []
     for number, (row, p) in enumerate(zip(rows, probs, strict=True)):
@@ -110,6 +115,15 @@ def teacher_rows(
             )
         )
     return out
+
+
+def _adrift(row: Row) -> Row:
+    """The row without the rules' labels of tokens."""
+    if not (row.state == UNKNOWN).any():
+        return row
+    state = np.where(row.state == IGNORED, row.state, UNKNOWN).astype(row.state.dtype)
+    nothing = (row.where[:0], row.tag[:0], row.prob[:0])
+    return replace(row, state=state, where=nothing[0], tag=nothing[1], prob=nothing[2], mentions=())
 
 
 def teacher_topics(

@@ -206,7 +206,10 @@ def train_stage(config: Config, out: Path) -> Stage:
 
     source, output = out / "train.jsonl", out / "run"
     more = _more_for_training(config.train, out)
-    files = {key: str(path) for key, path in more.items()}
+    files: dict[str, Any] = {key: str(path) for key, path in more.items()}
+    files["replace_from"] = {
+        label: files.pop(f"replace_from.{label}") for label in config.train.replace_from
+    }
     settings = config.train.model_copy(update={"seed": config.seed, **files})
 
     def work(progress: Progress) -> Mapping[str, Any]:
@@ -216,8 +219,8 @@ def train_stage(config: Config, out: Path) -> Stage:
 
     code = (
         *("agreement", "batches", "decode", "encode", "encoders", "fit", "hidden", "joint"),
-        *("losses", "meta", "model", "rows", "selftrain", "shapes", "train", "train_data"),
-        "train_settings",
+        *("losses", "meta", "model", "ranks", "rows", "run_files", "selftrain", "shapes", "train"),
+        *("train_data", "train_settings"),
     )
     inputs = (source, soft_path(source), *more.values())
     return Stage(
@@ -236,6 +239,7 @@ def _more_for_training(train: TrainSettings, out: Path) -> dict[str, Path]:
         "hand": train.hand if train.mode != "weak" else None,
         "pool": train.pool if train.rounds else None,
         "select_gold": train.select_gold if train.select == "gold" else None,
+        **{f"replace_from.{label}": path for label, path in train.replace_from.items()},
     }
     found = {}
     for key, path in wanted.items():

@@ -1,12 +1,12 @@
 """Weak labels to a model: ``train.jsonl`` and ``train.soft.npz`` to ``run/model``.
 
-In ``weak`` mode nothing else is read: no hand label can leak in. Several processes:
+In ``weak`` mode no hand label is read, so none can leak in. Several processes:
 ``torchrun --nproc-per-node=2 -m hanspan.train_worker TRAIN.jsonl RUN [key=value ...]``.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,24 +18,40 @@ import numpy as np
 
 from hanspan.agreement import agreement, of_hidden, temperatures
 from hanspan.batches import row_logits
-from hanspan.data import Document, whole
+from hanspan.data import Document
 from hanspan.decode import softmax
 from hanspan.encode import TextEncoder
-from hanspan.encoders import RANDOM, open_encoder, resolve_encoder
-from hanspan.errors import HanspanError
-from hanspan.fit import Fitted, fit, use_bf16
+from hanspan.encoders import RANDOM, check_length, open_encoder, resolve_encoder, shown_name
+from hanspan.fit import fit, use_bf16
 from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
+from hanspan.ranks import is_main, said_by_main, wait_for_all
 from hanspan.rows import Row, build_rows, prior_correction
-from hanspan.run_files import open_work, write_run
+from hanspan.run_files import (
+    Fitted,
+    load_stage,
+    open_work,
+    save_finished,
+    save_stage,
+    stage_fact,
+    write_run,
+)
 from hanspan.selftrain import draw_tokens, mean_probs, own_rows, teacher_rows
 from hanspan.soft import SoftLabels
-from hanspan.train_data import TrainData, load_gold, load_pool, load_train_data
+from hanspan.train_data import (
+    TrainData,
+    files_digest,
+    load_gold,
+    load_names,
+    load_pool,
+    load_train_data,
+)
 from hanspan.train_settings import TrainSettings
 
 Progress = Callable[[int, int | None, str], None]
 
 _TOKENS_WANTED = 1_000_000
+_log = logging.getLogger("hanspan")
 _CORRECTED = "prior-corrected"
 """A file beside the weights of a stage whose ``O`` was raised, for a run that goes on."""
 
@@ -93,7 +109,8 @@ def train(
     """
     settings = settings or TrainSettings()
     data = load_train_data(train_path, settings)
-    return _Run(data, Path(run_dir), settings, resume, progress).run()
+    files = files_digest(train_path, settings)
+    return _Run(data, files, Path(run_dir), settings, resume, progress).run()
 
 
 class _Run:
@@ -102,16 +119,17 @@ class _Run:
     def __init__(
         self,
         data: TrainData,
+        files: str,
         run_dir: Path,
         settings: TrainSettings,
         resume: bool,
         progress: Progress | None,
     ) -> None:
         self.data, self.run_dir, self.settings = data, run_dir, settings
-        self.resume, self.progress = resume, progress
+        self.resume, self.progress, self.files = resume, progress, files
         self.work = run_dir / "work"
         self.bf16 = use_bf16(settings.precision, settings.device)
-        self.main_process = int(os.environ.get("RANK", "0")) == 0
+        self.main_process = is_main()
         self.source = str(resolve_encoder(settings.encoder))
         self.random = self.source in RANDOM
         self.fits: list[Fitted] = []
@@ -125,17 +143,20 @@ class _Run:
             open_work(self.work, self._mark(), resume=self.resume)
         self._wait()
         model, tokenizer = self._fresh(settings.seed)
-        self._check_length(model)
+        check_length(model.config, settings.max_length)
         encoder = TextEncoder(tokenizer.backend_tokenizer)
         rows = self._rows(data.documents, data.soft, encoder)
         held = self._rows(data.held_documents, data.held_soft, encoder)
         self.judges = held if settings.select == "agreement" else []
+        if settings.select == "agreement" and not held:
+            _log.warning("train.select=agreement: no document is held out; the last epoch is kept")
         if settings.select == "gold" and settings.select_gold:
             gold = load_gold(settings.select_gold, data.labels, data.topics)
             self.judges = self._rows(*gold, encoder)
         pool: list[Row] = []
         if settings.pool and settings.rounds:
             pool = self._rows(*load_pool(settings.pool, data.soft), encoder, len(data.documents))
+        self.lexicon = load_names(settings.replace_from, data.labels, encoder)
         self.parameters = sum(p.numel() for p in model.parameters())
         tokens = sum(len(row) for row in rows)
         epochs = settings.epochs or int(np.clip(round(_TOKENS_WANTED / max(tokens, 1)), 3, 20))
@@ -157,13 +178,6 @@ class _Run:
             self._settle(student, [*rows, *pool], held, encoder)
         return self._finish(student, tokenizer, encoder, held, epochs)
 
-    def _encoder_name(self) -> str:
-        """For cards: no path of this machine."""
-        if self.random or not Path(self.source).is_dir():
-            return self.source
-        own = self.settings.encoder in ("auto", "embedded")
-        return "embedded" if own else Path(self.source).resolve().name
-
     def _mark(self) -> dict[str, Any]:
         """What checkpoints must agree on to be gone on from."""
         return {
@@ -171,6 +185,7 @@ class _Run:
             "topics": list(self.data.topics),
             "settings": self._of_stage("student-1").model_dump(mode="json", exclude={"save_every"}),
             "data": self.data.digest,
+            "files": self.files,
         }
 
     def _fresh(self, seed: int) -> tuple[JointModel, Any]:
@@ -201,14 +216,6 @@ class _Run:
             first=first,
         )
 
-    def _check_length(self, model: JointModel) -> None:
-        config, wanted = model.config, self.settings.max_length
-        limit = int(getattr(config, "max_position_embeddings", None) or wanted)
-        if wanted > limit:
-            raise HanspanError(
-                f"train.max_length={wanted} found, at most {limit} expected by this encoder"
-            )
-
     def _of_stage(self, name: str, offset: int = 0) -> TrainSettings:
         return self.settings.of_stage(name, offset, topics_alone=not self.data.labels)
 
@@ -232,26 +239,26 @@ class _Run:
         offset: int,
     ) -> None:
         """Fit the model, or load what an earlier run of the same stage left."""
-        from safetensors.torch import load_file, save_file
-
         folder = self.work / name
         done = folder / "done.safetensors"
         if done.is_file():
-            model.load_state_dict(load_file(done))
+            self.fits += [fitted] if (fitted := load_stage(done, model)) else []
             self.prior_corrected |= (folder / _CORRECTED).is_file()
             return
         settings = self._of_stage(name, offset)
         pair_weight = settings.pair_weight if name == "settle" else 0.0
         best = folder / "best.safetensors"
 
-        def look(epoch: int) -> None:
-            answers = self._answers(model, self.judges, encoder)
-            score = agreement(self.judges, *answers).score
-            kept = json.loads((folder / "best.json").read_text()) if best.is_file() else {}
-            if self.main_process and score >= kept.get("score", -1.0):
-                folder.mkdir(parents=True, exist_ok=True)
-                save_file(_state(model), best)
-                (folder / "best.json").write_text(json.dumps({"epoch": epoch, "score": score}))
+        def look(epoch: int) -> bool:
+            gain = epoch  # the last epoch that was better than all before
+            if self.main_process:
+                answers = self._answers(model, self.judges, encoder)
+                score = agreement(self.judges, *answers).score
+                before, gain = stage_fact(best, "score") or (-1.0, epoch)
+                gain = epoch if score > before else gain
+                if score >= before:
+                    save_stage(best, model, "score", [score, gain])
+            return settings.patience is not None and said_by_main(epoch - gain) >= settings.patience
 
         # A round is to depart from the rules of topics, so these are no judges of it.
         fit_to_judge = name.startswith("student") or self.data.labels or settings.select == "gold"
@@ -266,22 +273,23 @@ class _Run:
             lr=self._lr(model) * rate,
             head_factor=1.0 if self.random else settings.head_lr_factor,
             pair_weight=pair_weight,
+            lexicon=self.lexicon,
             resume=self.resume,
             progress=self.progress,
             what=name,
             on_epoch=look if choose else None,
         )
         self.fits.append(fitted)
-        if choose and best.is_file():
-            model.load_state_dict(load_file(best))
+        if choose:
+            self._wait()
+            load_stage(best, model)
         if name.startswith("student"):
             amount = prior_correction(rows, settings.unknown_share)
             if self._correct_prior(model, amount, held, encoder):
                 self.prior_corrected = True
                 (folder / _CORRECTED).touch()
         if self.main_process:
-            with whole(done) as temporary:
-                save_file(_state(model), temporary)
+            save_finished(done, model, fitted)
             for checkpoint in folder.glob("checkpoint-*"):
                 shutil.rmtree(checkpoint, ignore_errors=True)
         self._wait()
@@ -303,11 +311,7 @@ class _Run:
         return True
 
     def _wait(self) -> None:
-        """Let the processes of a torchrun meet."""
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            from accelerate import PartialState
-
-            PartialState(cpu=self.settings.device == "cpu").wait_for_everyone()
+        wait_for_all(cpu=self.settings.device == "cpu")
 
     def _answers(
         self, model: JointModel, rows: list[Row], encoder: TextEncoder, what: str = ""
@@ -335,6 +339,7 @@ class _Run:
             sure_o=settings.sure_o,
             power=settings.sharpen,
             topic_confidence=settings.topic_confidence,
+            anchors=settings.anchors,
         )
 
     def _settle(
@@ -360,7 +365,7 @@ class _Run:
             documents=len(data.documents),
             characters=sum(len(document.text) for document in data.documents),
             held_out=len(data.held_documents),
-            encoder=self._encoder_name(),
+            encoder=shown_name(settings.encoder, self.source),
             parameters=self.parameters,
             epochs=epochs,
             steps=sum(f.steps for f in self.fits),
@@ -388,11 +393,8 @@ class _Run:
         )
         if self.main_process:
             row = {**asdict(summary), "model": "model", "settings": settings.model_dump()}
+            row["files"] = self.files
             row["mask_tokens"] = self._of_stage("student-1").mask_tokens
             write_run(self.run_dir, self.work, model, tokenizer, meta, row)
         self._wait()
         return summary
-
-
-def _state(model: JointModel) -> dict[str, Any]:
-    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hanspan.data import ENTITY, NONE, Document, Span, read_documents
 from hanspan.decode import spans_to_tags
+from hanspan.encode import TextEncoder
+from hanspan.encoders import resolve_encoder
 from hanspan.errors import HanspanError
 from hanspan.hidden import hide
 from hanspan.soft import NEGATIVE, POSITIVE, SoftLabels, likeliest, soft_path
 from hanspan.train_settings import TrainSettings
+from hanspan.word_lists import word_list
 
 _log = logging.getLogger("hanspan")
 _LEAST_HELD = 5
@@ -75,15 +79,16 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
     if not labels and not topics:
         raise HanspanError(f"{path}: no labels and no topics found; expected at least one")
     soft = join(parts)
-    warnings = tuple(_warnings(soft, settings))
-    for line in warnings:
-        _log.warning(line)
     hidden: list[tuple[Span, ...]] = [()] * len(documents)
     if settings.hide_rules or settings.hide_mentions:
         documents, soft, hidden = hide(documents, soft, settings.hide_rules, settings.hide_mentions)
     held = _held_out(documents, settings.held_out)
     kept = [i for i in range(len(documents)) if i not in held]
     chosen = sorted(held)
+    shown, shown_soft = [documents[i] for i in kept], take(soft, kept)
+    warnings = tuple(_warnings(shown, shown_soft, settings))
+    for line in warnings:
+        _log.warning(line)
     mark = hashlib.sha256()
     for document in documents:
         mark.update(document.text.encode("utf-8", "surrogatepass") + b"\0")
@@ -92,8 +97,8 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
     return TrainData(
         labels,
         topics,
-        [documents[i] for i in kept],
-        take(soft, kept),
+        shown,
+        shown_soft,
         [documents[i] for i in chosen],
         take(soft, chosen),
         warnings,
@@ -129,6 +134,47 @@ def load_gold(
     """
     documents = _read(Path(path))
     return documents, hand_labels(documents, labels, topics, Path(path))
+
+
+def load_names(
+    files: Mapping[str, str], labels: Sequence[str], encoder: TextEncoder
+) -> dict[int, list[NDArray[np.int64]]]:
+    """Token ids of names by label index, from ``train.replace_from``.
+
+    Raises:
+        HanspanError: for a label that is not in ``labels``, a file that cannot be read or is empty.
+    """
+    found = {}
+    for label, path in files.items():
+        if label not in labels:
+            raise HanspanError(
+                f"train.replace_from: found label {label!r}; expected one of {', '.join(labels)}"
+            )
+        try:
+            names = [name for _, name in word_list(Path(path))]
+        except (OSError, UnicodeDecodeError) as err:
+            raise HanspanError(
+                f"train.replace_from.{label}: {path} cannot be read ({err}); expected names in "
+                f"UTF-8, one a line"
+            ) from None
+        if not names:
+            raise HanspanError(f"train.replace_from.{label}: {path} holds no name")
+        ids = [encoded.ids for encoded in encoder.encode(names)]
+        found[labels.index(label)] = [name for name in ids if len(name)]
+    return found
+
+
+def files_digest(path: str | os.PathLike[str], settings: TrainSettings) -> str:
+    """Hash of all files that a training reads: labels, pool, names, a folder's encoder."""
+    path, encoder = Path(path), Path(str(resolve_encoder(settings.encoder)))
+    own = sorted(encoder.iterdir()) if encoder.is_dir() else []
+    more = (settings.hand, settings.pool, settings.select_gold, *settings.replace_from.values())
+    total = hashlib.blake2b(digest_size=16)
+    for file in (path, soft_path(path), *(Path(name) for name in more if name), *own):
+        if file.is_file():
+            with file.open("rb") as stream:
+                total.update(hashlib.file_digest(stream, "blake2b").digest())
+    return total.hexdigest()
 
 
 def _read(path: Path) -> list[Document]:
@@ -244,13 +290,28 @@ def take(soft: SoftLabels, rows: Sequence[int]) -> SoftLabels:
     )
 
 
-def _warnings(soft: SoftLabels, settings: TrainSettings) -> list[str]:
-    mass = np.zeros(1 + 4 * len(soft.labels))
-    np.add.at(mass, soft.tag.astype(int), soft.prob)
+def _types_shown(documents: Sequence[Document], soft: SoftLabels, winners: bool) -> set[str]:
+    """Labels that some character is trained as; losers within a winning span are not."""
+    shown: set[str] = set()
+    beaten = np.zeros(len(soft.state), bool)
+    for document, first in zip(documents, soft.offsets, strict=False):
+        for span in document.spans if winners else ():
+            if span.label in soft.labels:
+                shown.add(span.label)
+                beaten[first + span.start : first + span.end] = True
+    tags = soft.tag[~beaten[soft.char] & (soft.prob > 0)].astype(int)
+    return shown | {soft.labels[(tag - 1) // 4] for tag in np.unique(tags[tags > 0])}
+
+
+def _warnings(
+    documents: Sequence[Document], soft: SoftLabels, settings: TrainSettings
+) -> list[str]:
+    shown = _types_shown(documents, soft, settings.targets == "winner")
     lines = [
-        f"type {label} has no weak labels: the model will never find it; write a rule for it"
-        for label, found in zip(soft.labels, mass[1:].reshape(-1, 4).sum(1), strict=True)
-        if not found
+        f"type {label} has no weak labels in the text trained on: the model will never find it; "
+        f"write a rule for it"
+        for label in soft.labels
+        if label not in shown
     ]
     lines += [
         f"topic {topic} has no weak labels: the model will never give it; write a rule for it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,6 +63,8 @@ class TrainSettings(BaseModel):
     """A teacher's span counts in a round from this probability on."""
     sure_o: float = Field(default=0.9, ge=0, le=1)
     """A teacher's ``O`` counts in a round from this probability on."""
+    anchors: bool = True
+    """Rounds keep what rules say of tokens; false: the teacher answers for these too."""
     sharpen: float = Field(default=2.0, ge=1)
     """Teacher probabilities are raised to this power and normalised again."""
     settle: int = Field(default=0, ge=0)
@@ -108,12 +110,17 @@ class TrainSettings(BaseModel):
     EMNLP 2023); when left out, 0.3 for weak labels of topics alone, else 0."""
     replace_mentions: float = Field(default=0.0, ge=0, le=1)
     """Share of labelled mentions that are replaced by another of their type, anew each epoch."""
+    replace_from: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    """Label -> a file of names, one a line: mentions are replaced by these too, not only by those
+    that the text holds."""
     held_out: float = Field(default=0.1, ge=0, le=0.5)
     """Share of the documents that is kept from training, to watch agreement with the rules."""
     select: Literal["last", "agreement", "gold"] = "last"
     """Which epoch is kept: the last, the one that agrees best with the rules on the held-out
     documents, or the one that scores best on ``select_gold``; the name and the card of a model
     that was chosen by gold say so."""
+    patience: int | None = Field(default=None, ge=1)
+    """End a training after so many epochs in a row without a better score; with ``select``."""
     select_gold: str | None = None
     """Documents with hand labels, for ``select: gold`` alone."""
     hide_rules: tuple[str, ...] = ()
@@ -156,7 +163,7 @@ class TrainSettings(BaseModel):
         return self.model_copy(update=change)
 
     def check_files_are_named(self) -> None:
-        """Refuse a mode or a choice whose file of hand labels is not named.
+        """Refuse a mode or a choice whose file is not named, and a key that another leaves idle.
 
         Raises:
             HanspanError: naming the key that is missing.
@@ -168,4 +175,19 @@ class TrainSettings(BaseModel):
         if self.select == "gold" and not self.select_gold:
             raise HanspanError(
                 "train.select=gold: found no gold; expected train.select_gold=FILE.jsonl"
+            )
+        if self.replace_from and not self.replace_mentions:
+            raise HanspanError(
+                "train.replace_from: found train.replace_mentions=0, which replaces nothing; "
+                "expected a share above 0, such as train.replace_mentions=0.3"
+            )
+        if self.patience and self.select == "last":
+            raise HanspanError(
+                f"train.patience={self.patience}: found train.select=last, which scores no epoch; "
+                f"expected train.select=agreement (or gold)"
+            )
+        if self.patience and self.select == "agreement" and not self.held_out:
+            raise HanspanError(
+                f"train.patience={self.patience}: found train.held_out=0, so no document to score "
+                f"an epoch by; expected a share above 0, such as train.held_out=0.1"
             )

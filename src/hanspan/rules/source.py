@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from hanspan.rules.contract import RuleError
+from hanspan.word_lists import word_list
 
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -143,7 +144,7 @@ def read_words(path: Path) -> list[tuple[int, str]]:
         RuleError: for a missing file or another encoding than UTF-8.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        return word_list(path)
     except OSError as err:
         raise RuleError(
             f"{path}: {err.strerror}; expected one entry a line "
@@ -151,5 +152,3 @@ def read_words(path: Path) -> list[tuple[int, str]]:
         ) from None
     except UnicodeDecodeError as err:
         raise RuleError(not_utf8(path, err)) from None
-    rows = ((n, line.strip()) for n, line in enumerate(text.split("\n"), 1))
-    return [(n, line) for n, line in rows if line and not line.startswith("#")]
