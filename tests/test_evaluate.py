@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hanspan.data import Document, Span
 from hanspan.errors import HanspanError
-from hanspan.evaluate import evaluate, flat, parse_mapping
+from hanspan.evaluate import Score, evaluate, flat, parse_mapping
 
 LABELS = ("PER", "ORG", "LOC")
 
@@ -110,9 +110,11 @@ def test_topics_count_silence_as_wrong() -> None:
 
 def test_seen_and_unseen_mentions() -> None:
     gold = [Document("a", "甲乙丙丁", (Span(0, 1, "PER"), Span(1, 2, "PER"), Span(2, 3, "PER")))]
-    predicted = [Document("a", "甲乙丙丁", (Span(0, 1, "PER"), Span(1, 2, "PER")))]
-    report = evaluate(gold, predicted, known_mentions=["甲"])
-    assert (report.seen, report.unseen) == (1.0, 0.5)
+    answer = (Span(0, 1, "PER"), Span(1, 2, "PER"), Span(3, 4, "PER"))
+    report = evaluate(gold, [Document("a", "甲乙丙丁", answer)], known_mentions=["甲"])
+    assert (report.seen, report.unseen) == (Score(1, 1, 1), Score(1, 2, 2))
+    assert report.as_dict()["entities"]["unseen_mentions"]["f1"] == 0.5
+    assert evaluate(gold, [Document("a", "甲乙丙丁", answer)]).seen is None
 
 
 @pytest.mark.parametrize(

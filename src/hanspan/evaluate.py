@@ -93,8 +93,8 @@ class Report:
         by_label: score of each label that occurs.
         topics: None where the gold has no topic.
         mistakes: count by kind (missed, invented, wrong type, wrong border).
-        seen, unseen: recall of gold mentions whose string occurs (or not) among known mentions;
-            None where no known mentions were given.
+        seen, unseen: of the spans whose string occurs (or not) among known mentions; None where
+            no known mentions were given.
         examples: some mistakes, in the order of the documents.
     """
 
@@ -106,8 +106,8 @@ class Report:
     by_label: dict[str, Score]
     topics: TopicReport | None
     mistakes: dict[str, int]
-    seen: float | None = None
-    unseen: float | None = None
+    seen: Score | None = None
+    unseen: Score | None = None
     extra: int = 0
     examples: tuple[Mistake, ...] = field(default=())
 
@@ -125,9 +125,9 @@ class Report:
             },
             "examples": [asdict(item) for item in self.examples],
         }
-        if self.seen is not None or self.unseen is not None:
-            out["entities"]["recall_seen_mentions"] = self.seen
-            out["entities"]["recall_unseen_mentions"] = self.unseen
+        if self.seen is not None and self.unseen is not None:
+            out["entities"]["seen_mentions"] = self.seen.as_dict()
+            out["entities"]["unseen_mentions"] = self.unseen.as_dict()
         if self.topics is not None:
             out["topics"] = {
                 "accuracy": self.topics.accuracy,
@@ -303,7 +303,7 @@ def evaluate(
         gold: documents with flat spans.
         predicted: documents of the same ids and texts; more ids are counted as ``extra``.
         mapping: renames labels on both sides first; an empty name drops the label.
-        known_mentions: strings seen in training, to split recall into seen and unseen.
+        known_mentions: strings seen in training, to score seen and unseen mentions apart.
         task: the key of ``labels`` that is scored as a class.
         seed: of the bootstrap.
         n_examples: how many mistakes are kept with their context.
@@ -315,7 +315,7 @@ def evaluate(
     mapping = mapping or {}
     known = None if known_mentions is None else frozenset(known_mentions)
     correct, found, support = Counter[str](), Counter[str](), Counter[str]()
-    seen, unseen = [0, 0], [0, 0]
+    sides = {True: [0, 0, 0], False: [0, 0, 0]}
     per_document, mistakes = [], []
     for one, other in pairs:
         wanted, given = _gold_spans(one, mapping), flat(_mapped(other, mapping))
@@ -325,10 +325,11 @@ def evaluate(
         correct.update(label for _, _, label in hits)
         per_document.append((2 * len(hits), len(wanted) + len(given)))
         mistakes.extend(_mistakes(one, wanted, given))
-        for span in wanted if known is not None else ():
-            side = seen if one.surface(span) in known else unseen  # type: ignore[operator]
-            side[0] += _key(span) in hits
-            side[1] += 1
+        for at, spans in ((1, given), (2, wanted)) if known is not None else ():
+            for span in spans:
+                side = sides[one.surface(span) in (known or ())]
+                side[0] += at == 2 and _key(span) in hits
+                side[at] += 1
     by_label = {
         label: Score(correct[label], found[label], support[label])
         for label in sorted(set(support) | set(found))
@@ -343,8 +344,8 @@ def evaluate(
         by_label=by_label,
         topics=_topics(pairs, task, seed),
         mistakes=dict(Counter(item.kind for item in mistakes)),
-        seen=None if known is None else seen[0] / max(1, seen[1]),
-        unseen=None if known is None else unseen[0] / max(1, unseen[1]),
+        seen=None if known is None else Score(*sides[True]),
+        unseen=None if known is None else Score(*sides[False]),
         extra=extra,
         examples=tuple(mistakes[:n_examples]),
     )
