@@ -4,10 +4,11 @@
 
 The same command resumes where it was stopped, step for step; several GPUs or processes:
 `torchrun --nproc_per_node N scripts/pretrain.py ...`. `--only shards` checks the shards, makes
-them if they are not whole, and stops; `--branch RUN --decay-tokens N` copies the run's state
-into RUN and decays the rate there; `--score RUN` prints masked accuracy by source;
-`--export RUN OUT` writes the stock model folder (fp16 safetensors, tokenizer, card);
-`--picture RUN PNG` draws loss and masked accuracy over tokens.
+them if they are not whole or of other texts or settings than now, and stops;
+`--branch RUN --decay-tokens N` copies the run's state into RUN and decays the rate there;
+`--score RUN` prints masked accuracy by source; `--export RUN OUT` writes the stock model folder
+(fp16 safetensors, tokenizer, card); `--picture RUN PNG` draws loss and masked accuracy over
+tokens.
 """
 
 from __future__ import annotations
@@ -48,17 +49,38 @@ def make_shards(settings: PretrainSettings) -> None:
         )
 
 
+def changed_since(settings: PretrainSettings) -> list[str]:
+    """In what the shards differ from what would be made now; nothing where no data is at hand."""
+    from hanspan.errors import HanspanError
+    from hanspan.pretrain.corpus import data_folder, made_of, recorded
+
+    corpus = settings.corpus
+    try:
+        now = made_of(
+            corpus.sources,
+            data_folder(corpus.data),
+            vocab_size=corpus.vocab_size,
+            heldout_one_in=corpus.heldout_one_in,
+            heldout_limit=corpus.heldout_limit,
+        )
+    except (HanspanError, FileNotFoundError):
+        return []
+    before = recorded(Path(corpus.shards)) or {}
+    return [key for key in now if now[key] != before.get(key)]
+
+
 def check_shards(settings: PretrainSettings) -> None:
-    """Keep shards that are whole and of the mixing table's sources, make all others anew."""
+    """Keep shards that are whole and of the config's files and settings, make others anew."""
     from hanspan.errors import HanspanError
     from hanspan.pretrain.corpus import open_shards
 
     folder = Path(settings.corpus.shards)
     try:
-        if set(open_shards(folder).train) == set(settings.corpus.weights()):
+        same = set(open_shards(folder).train) == set(settings.corpus.weights())
+        if not (changed := changed_since(settings) if same else ["sources"]):
             print(f"{folder}: whole")
             return
-        print(f"{folder}: other sources than the mixing table; made anew")
+        print(f"{folder}: made of other {', '.join(changed)} than now; made anew")
     except HanspanError as error:
         if (folder / "shards.json").is_file():
             print(f"{str(error).partition('; make')[0]}; made anew")
@@ -81,7 +103,13 @@ def branch(settings: PretrainSettings, target: Path, decay_tokens: int) -> Pretr
     begun = target / "checkpoint-start.safetensors"
     if not begun.exists():
         source = Path(settings.folder) / "checkpoint.safetensors"
-        read_header(source)  # a broken checkpoint is an error here, not later
+        wanted = read_header(source)  # a broken checkpoint is an error here, not later
+        other = target / "checkpoint.safetensors"
+        if other.exists() and read_header(other) != wanted:  # else a copy that was cut off
+            raise HanspanError(
+                f"pretrain: --branch {target} holds another run, whose checkpoint would be lost; "
+                "give a folder that is new"
+            )
         target.mkdir(parents=True, exist_ok=True)
         for name in ("checkpoint.safetensors", begun.name):  # the last says that it is done
             shutil.copyfile(source, target / "copy.part")
@@ -166,6 +194,7 @@ def main() -> int:
         if args.picture:
             run, picture = args.picture
             draw_log(run, picture, known_floor(folder, settings.run.heldout_rows))
+            print(f"{picture}: losses and masked accuracy of {run} over tokens")
         elif args.only:
             check_shards(settings)
         elif args.export:

@@ -127,6 +127,10 @@ def test_corrupt_shards_and_how_they_are_mended(
         ("run.network.layers=2", r"other settings \(network\.layers: checkpoint 1, now 2\);"),
         ("run.micro_tokens=512", "other settings .*micro_tokens"),
         ("run.seed=2", "other settings .*seed"),
+        ("run.masks.rate=0.4", r"other settings \(masks\.rate: checkpoint 0\.2, now 0\.4\);"),
+        ("run.schedule.warmup_steps=9", "other settings .*warmup_steps"),
+        ("run.temperature=2", "other settings .*temperature"),
+        ("run.temperature=0", "run.temperature: 0 is not above 0"),
         ("run.device=gpu", "expected cpu or cuda"),
         ("run.network.vocab_size=2048", r"set network\.vocab_size to 1024"),
         ("run.ramp=[]", "run.ramp: the first row must begin at 0"),
@@ -280,6 +284,52 @@ def test_making_shards_says_what_was_wrong_with_those_before(
     assert capsys.readouterr().out.startswith("source ")
 
 
+def test_shards_of_other_texts_or_settings_are_made_anew(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = load_script()
+
+    def say(*more: str) -> str:
+        words = ["pretrain.py", str(here / "c.yaml"), "--only", "shards", *more]
+        monkeypatch.setattr("sys.argv", words)
+        assert module.main() == 0
+        return capsys.readouterr().out.splitlines()[0]
+
+    assert say().endswith(": whole")
+    dev = here / "data/gold/one/dev.jsonl"
+    dev.write_text(dev.read_text("utf-8") + '{"text": "从此也不在训练里的一句话"}\n', "utf-8")
+    assert say().endswith("made of other dev than now; made anew")
+    assert say().endswith(": whole")
+    assert say("corpus.heldout_one_in=4").endswith("other heldout_one_in than now; made anew")
+    titles = here / "data/unlabelled/titles.txt"
+    titles.write_text(titles.read_text("utf-8") + "又来了一个标题\n", "utf-8")
+    assert say("corpus.heldout_one_in=4").endswith("other files than now; made anew")
+    shutil.rmtree(here / "data")
+    assert say("corpus.heldout_one_in=4").endswith(": whole")  # nothing to compare with
+
+
+def test_a_branch_goes_over_no_other_run_and_its_card_tells_its_decay(
+    here: Path, command: Any
+) -> None:
+    other = here / "other"
+    other.mkdir()
+    assert command(f"folder={other}", "run.seed=2")[0] == 0
+    before = (other / "checkpoint.safetensors").read_bytes()
+    call = ["--decay-tokens", "512", "run.max_tokens=null"]
+    status, error = command("--branch", other, *call)
+    assert status == 2
+    assert "holds another run" in error
+    assert (other / "checkpoint.safetensors").read_bytes() == before
+    end = here / "end"
+    end.mkdir()  # as a kill leaves it between the two copies
+    shutil.copyfile(here / "run/checkpoint.safetensors", end / "checkpoint.safetensors")
+    assert command("--branch", end, *call) == (0, "")
+    assert command("--export", end, here / "out", "run.optim.lr=1") == (0, "")
+    told = (here / "out/README.md").read_text("utf-8")
+    assert "the rate fell over the last 512 of them" in told
+    assert "at 0.003;" in told  # the run's own rate, not that of the config of today
+
+
 def test_weights_of_another_vocabulary_are_not_exported(here: Path, command: Any) -> None:
     source = here / "data/unlabelled/titles.txt"
     source.write_text(
@@ -294,7 +344,7 @@ def test_weights_of_another_vocabulary_are_not_exported(here: Path, command: Any
     assert not (here / "out").exists()
     status, error = command("run.max_tokens=8192")
     assert status == 2
-    assert "other settings (vocab" in error
+    assert re.search(r"other settings .*vocab: checkpoint", error)
 
 
 @pytest.mark.parametrize(

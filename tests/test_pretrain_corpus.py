@@ -25,7 +25,7 @@ from hanspan.pretrain.corpus import (
 from hanspan.pretrain.exclude import DevTexts, normalize
 from hanspan.pretrain.floor import neighbour_floor
 from hanspan.pretrain.masking import MaskSettings, choose_positions, hide, target_count
-from hanspan.pretrain.sampling import Sampler, Window, heldout_batch
+from hanspan.pretrain.sampling import Sampler, Window, heldout_batch, mixture
 from hanspan.pretrain.tokenizer import CLS, FIRST_CHAR, MASK, SEP, CharTable, load_vocab
 from pretrain_data import sentences, write_data
 
@@ -176,6 +176,16 @@ def test_windows_are_packed_begin_at_sentences_and_hold_no_padding(shards: Path)
             name, at = places[0]
             assert at == 0 or int(opened.train[name][at // 2 - 1]) in ends
     assert lengths == {(16, 16), (8, 32)}
+
+
+def test_temperature_flattens_the_sizes_of_sources() -> None:
+    weights, tokens = {"a": 1.0, "b": 1.0, "c": 2.0}, {"a": 100, "b": 10_000, "c": 100}
+    assert mixture(weights, tokens, None) == {"a": 0.25, "b": 0.25, "c": 0.5}
+    by_size = mixture(weights, tokens, 1)
+    assert by_size["b"] == pytest.approx(10_000 / 10_300)
+    assert by_size["c"] == pytest.approx(2 * by_size["a"])
+    assert mixture(weights, tokens, 2)["b"] == pytest.approx(100 / 130)
+    assert mixture(weights, tokens, 1e9)["b"] == pytest.approx(0.25)
 
 
 def test_sampler_goes_on_from_its_state_and_follows_the_mixture(shards: Path) -> None:

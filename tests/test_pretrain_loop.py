@@ -22,6 +22,9 @@ from pretrain_data import write_data
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from safetensors import safe_open  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from hanspan.errors import ConfigError, HanspanError  # noqa: E402
 from hanspan.pretrain.corpus import Shards  # noqa: E402
 from hanspan.pretrain.export import export_encoder  # noqa: E402
@@ -216,8 +219,16 @@ def test_checkpoints_of_other_settings_or_broken_ones_are_named_errors(
         Trainer(replace(RUN, optim=OptimSettings(lr=1e-3)), shards, tmp_path)
     with pytest.raises(HanspanError, match="vocab"):
         Trainer(RUN, replace(shards, vocab="ffff"), tmp_path)
+    with pytest.raises(HanspanError, match=r"other settings \(shards: checkpoint"):
+        Trainer(RUN, replace(shards, content="ffff"), tmp_path)
     Trainer(replace(RUN, max_tokens=512), shards, tmp_path)  # lengthening is allowed
     path = tmp_path / "checkpoint.safetensors"
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    before = json.loads(header["settings"])
+    header["settings"] = json.dumps({k: v for k, v in before.items() if k != "masks"})
+    save_file(load_file(path), path, metadata=header)  # as they were before masks were written
+    Trainer(RUN, shards, tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(HanspanError, match="not a whole checkpoint"):
         Trainer(RUN, shards, tmp_path)
@@ -264,6 +275,9 @@ def test_export_of_another_network_is_a_named_error(shards: Shards, tmp_path: Pa
     other = replace(RUN, network=replace(NETWORK, hidden=64))
     with pytest.raises(HanspanError, match="the config that the run was made with"):
         export_encoder(settings_of(shards, other), shards, tmp_path / "run", tmp_path / "out")
+    fewer = replace(shards, train={"news": shards.train["news"]})
+    with pytest.raises(HanspanError, match="trained on sources titles too"):
+        export_encoder(settings_of(shards, RUN), fewer, tmp_path / "run", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -90,7 +90,9 @@ def load_checkpoint(
     from safetensors.torch import load_file
 
     progress, saved = read_header(path)
-    changed = _differences(saved, json.loads(json.dumps(settings)))
+    wanted = json.loads(json.dumps(settings))
+    known = {name: value for name, value in wanted.items() if name in saved}  # newer keys are not
+    changed = _differences(saved, known)
     if changed:
         raise HanspanError(
             f"pretrain: {path} was made with other settings ({'; '.join(changed)}); "

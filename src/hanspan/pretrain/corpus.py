@@ -125,6 +125,34 @@ def is_heldout(text: str, one_in: int) -> bool:
     return int.from_bytes(digest) % one_in == 0
 
 
+def made_of(
+    sources: Sequence[Source],
+    data: Path,
+    *,
+    vocab_size: int,
+    heldout_one_in: int,
+    heldout_limit: int,
+) -> dict[str, Any]:
+    """What shards depend on: settings, sizes of the files, contents of the texts kept out."""
+    dev = hashlib.sha256()
+    for path in sorted((data / "gold").glob("*/dev.jsonl*")):
+        dev.update(path.relative_to(data).as_posix().encode() + path.read_bytes())
+    sizes = {s.name: {f: (data / f).stat().st_size for f in s.files} for s in sources}
+    return {
+        "files": sizes,
+        "dev": dev.hexdigest(),
+        "vocab_size": vocab_size,
+        "heldout_one_in": heldout_one_in,
+        "heldout_limit": heldout_limit,
+    }
+
+
+def recorded(folder: Path) -> dict[str, Any] | None:
+    """What the shards of a folder were made of; None where that is not written down."""
+    found = _read_record(folder / "shards.json").get("made_of")
+    return found if isinstance(found, dict) else None
+
+
 def build_shards(
     sources: Sequence[Source],
     data: Path,
@@ -176,6 +204,14 @@ def build_shards(
     save_tokenizer(vocab, out)
     table = CharTable(vocab)
     record: dict[str, Any] = {"vocab": table.digest, "vocab_size": table.size, "sources": {}}
+    if tokenizer_from is None:
+        record["made_of"] = made_of(
+            sources,
+            data,
+            vocab_size=vocab_size,
+            heldout_one_in=heldout_one_in,
+            heldout_limit=heldout_limit,
+        )
     for source in sources:
         row: dict[str, Any] = dict(vars(counts[source.name]))
         for part, texts in zip(("train", "heldout"), kept.pop(source.name), strict=True):
@@ -211,13 +247,17 @@ def _digest(ids: npt.NDArray[np.uint16]) -> str:
 
 @dataclass(frozen=True)
 class Shards:
-    """Opened shards: for each source the ids of its two parts, and the digest of the vocabulary."""
+    """Opened shards: for each source the ids of its two parts.
+
+    `vocab` is the digest of the vocabulary, `content` that of all training ids.
+    """
 
     folder: Path
     vocab: str
     vocab_size: int
     train: dict[str, npt.NDArray[np.uint16]]
     heldout: dict[str, npt.NDArray[np.uint16]]
+    content: str = ""
 
 
 def open_shards(folder: Path, *, verify: bool = True) -> Shards:
@@ -251,4 +291,6 @@ def open_shards(folder: Path, *, verify: bool = True) -> Shards:
             if ids.size and (int(ids.max()) >= table.size or ids[-1] != SEP):
                 raise HanspanError(f"pretrain: corrupt shard {file}: ids outside the vocabulary")
             opened[name] = ids
-    return Shards(folder, table.digest, table.size, parts["train"], parts["heldout"])
+    digests = {name: row["train"]["sha256"] for name, row in record["sources"].items()}
+    content = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
+    return Shards(folder, table.digest, table.size, parts["train"], parts["heldout"], content)

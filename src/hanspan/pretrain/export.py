@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from hanspan.pretrain.checkpoint import load_weights, read_header
 from hanspan.pretrain.corpus import Shards
 from hanspan.pretrain.heldout import cached_floor, heldout_scores, score_table
 from hanspan.pretrain.network import build_network
+from hanspan.pretrain.sampling import mixture
 
 if TYPE_CHECKING:
     from hanspan.pretrain.settings import PretrainSettings
@@ -40,6 +42,12 @@ def load_network(
             f"pretrain: the weights in {checkpoint} are for vocabulary {saved['vocab']}, the "
             f"tokenizer in {shards.folder} has {shards.vocab}; give corpus.shards=FOLDER of the "
             "shards that the run was made with"
+        )
+    if missing := sorted({*(progress.get("run") or {}).get("weights", ())} - {*shards.train}):
+        raise HanspanError(
+            f"pretrain: {checkpoint} was trained on sources {', '.join(missing)} too, which "
+            f"{shards.folder} has not; give corpus.shards=FOLDER of the shards that the run was "
+            "made with"
         )
     model = build_network(network, seed=0)
     load_weights(checkpoint, load_file(checkpoint), model)
@@ -76,7 +84,7 @@ def export_encoder(settings: "PretrainSettings", shards: Shards, run: Path, out:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(shards.folder / name, temporary / name)
     (temporary / "README.md").write_text(
-        card(settings, table, progress, model, unscored), encoding="utf-8"
+        card(settings, shards, table, progress, model, unscored), encoding="utf-8"
     )
     for file in temporary.iterdir():
         file.chmod(0o644)
@@ -112,8 +120,18 @@ def _check(folder: Path) -> None:
         )
 
 
+def _rate(schedule: dict[str, Any], tokens: int) -> str:
+    """What the learning rate did up to ``tokens``."""
+    begin, length = schedule["decay_from"], schedule["decay_tokens"]
+    fallen = tokens - begin if begin is not None and length else 0
+    if fallen <= 0:
+        return "the rate has not fallen"
+    return f"the rate fell over the last {fallen:,} of them"
+
+
 def card(
     settings: "PretrainSettings",
+    shards: Shards,
     table: list[tuple[Any, ...]],
     progress: dict[str, Any],
     model: Any,
@@ -121,14 +139,16 @@ def card(
 ) -> str:
     """The README.md of the folder; every figure comes from the run's own files.
 
-    `unscored`: training characters of the sources of which no text was held out.
+    What the checkpoint says of its run goes before the config, which may have been changed, and
+    knows nothing of a branch's decay. `unscored`: training characters of the sources of which no
+    text was held out.
     """
-    run, network = settings.run, settings.run.network
+    run = progress.get("run") or asdict(settings.run)
+    network, masks, optim = settings.run.network, run["masks"], run["optim"]
     parameters = sum(p.numel() for p in model.parameters())
-    shares = {s.name: s.weight for s in settings.corpus.sources}
-    total = sum(shares.values())
-    decay = run.schedule.decay_tokens
-    state = f"the rate fell over the last {decay:,} of them" if decay else "the rate has not fallen"
+    sizes = {name: int(ids.size) for name, ids in shards.train.items()}
+    shares = mixture(run["weights"], sizes, run["temperature"])
+    state = _rate(run["schedule"], progress["tokens"])
     lines = [
         "---",
         "language: zh",
@@ -156,12 +176,12 @@ def card(
         "",
         "## How it was trained",
         "",
-        f"Masked characters in spans (mean {run.masks.mean_span:g}, {run.masks.rate:.0%} of all), "
-        f"{'Muon and AdamW' if run.optim.optimizer == 'muon' else 'AdamW'} at {run.optim.lr:g}; "
+        f"Masked characters in spans (mean {masks['mean_span']:g}, {masks['rate']:.0%} of all), "
+        f"{'Muon and AdamW' if optim['optimizer'] == 'muon' else 'AdamW'} at {optim['lr']:g}; "
         f"{progress['tokens']:,} tokens in "
         f"{progress['step']:,} steps and {progress['seconds'] / 3600:.2f} hours on "
-        f"{'a shared CPU' if run.device == 'cpu' else run.device}; {state}. Windows of "
-        + ", ".join(f"{w.length} ({w.share:.0%})" for w in run.windows)
+        f"{'a shared CPU' if run['device'] == 'cpu' else run['device']}; {state}. Windows of "
+        + ", ".join(f"{w['length']} ({w['share']:.0%})" for w in run["windows"])
         + " tokens.",
         "",
         "Accuracy on held-out text with 15 % single characters hidden, beside what counting the "
@@ -171,12 +191,12 @@ def card(
         "|---|---|---|---|---|---|",
     ]
     for name, characters, loss, accuracy, floor in table:
-        share = f"{shares[name] / total:.0%}" if name in shares else ""
+        share = f"{shares[name]:.0%}" if name in shares else ""
         lines.append(
             f"| {name} | {share} | {characters:,} | {loss:.2f} | {accuracy:.1%} | {floor:.1%} |"
         )
     for name, characters in unscored.items():
-        share = f"{shares[name] / total:.0%}" if name in shares else ""
+        share = f"{shares[name]:.0%}" if name in shares else ""
         lines.append(f"| {name}, none held out | {share} | {characters:,} | | | |")
     lines += [
         "",

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ class Trainer:
             settings.micro_tokens,
             settings.seed,
             np.array([*table.encode("\n。！？；"), SEP], dtype=np.uint16),
+            settings.temperature,
         )
         self.drawn = self.sampler.state()
         self.batches = self._batches() if on_cpu else ahead(self._batches())
@@ -146,6 +148,7 @@ class Trainer:
             "seconds": round(self.seconds, 1),
         }
         progress["sampler"] = self.drawn
+        progress["run"] = asdict(self.settings)  # for the card
         exact = self.settings.exact(self.shards)
         save_checkpoint(path or self.path, self.model, self.optimizers, progress, exact)
 

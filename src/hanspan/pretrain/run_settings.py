@@ -15,6 +15,7 @@ class RunSettings:
     """All settings of a run. Those in `exact` decide the numbers and must not change on resume."""
 
     weights: dict[str, float]
+    temperature: float | None = None
     network: NetworkSettings = field(default_factory=NetworkSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
     masks: MaskSettings = field(default_factory=MaskSettings)
@@ -35,9 +36,12 @@ class RunSettings:
     log_every: int = 20
 
     def exact(self, shards: Shards) -> dict[str, Any]:
-        """What a checkpoint must agree with; lengths, ramp, masks and rates ahead may."""
-        names = ("weights", "network", "optim", "windows", "micro_tokens", "seed")
-        return {n: v for n, v in asdict(self).items() if n in names} | {"vocab": shards.vocab}
+        """What a checkpoint must agree with; how long, how many a step and the decay may change."""
+        names = ("weights", "temperature", "network", "optim", "masks", "windows", "micro_tokens",
+                 "seed")  # fmt: skip
+        found = {n: v for n, v in asdict(self).items() if n in names}
+        more = {"vocab": shards.vocab, "shards": shards.content}
+        return found | {"warmup_steps": self.schedule.warmup_steps, **more}
 
     def accumulation(self, tokens: int) -> int:
         """Micro-batches of one step after `tokens`: the last row of the ramp that has begun."""
@@ -75,6 +79,9 @@ class RunSettings:
             ),
             "weights: all must be 0 or more, one above 0": (
                 not any(self.weights.values()) or min(self.weights.values()) < 0
+            ),
+            f"temperature: {self.temperature or 0:g} is not above 0": (
+                self.temperature is not None and not self.temperature > 0
             ),
             "log_every: must be 1 or more": self.log_every < 1,
             "heldout_rows: must be 1 or more": self.heldout_rows < 1,

@@ -25,6 +25,22 @@ class Window:
     share: float
 
 
+def mixture(
+    weights: Mapping[str, float], tokens: Mapping[str, int], temperature: float | None
+) -> dict[str, float]:
+    """Shares of the windows by source, which sum to 1.
+
+    Args:
+        weights: of the sources; in proportion to them without a temperature.
+        tokens: of each source.
+        temperature: T weighs each source by ``tokens ** (1 / T)`` too: 1 is by size, more is
+            flatter (Arivazhagan et al. 2019).
+    """
+    power = 1 / temperature if temperature else 0.0
+    shares = {name: weight * tokens[name] ** power for name, weight in weights.items()}
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+
 class Sampler:
     """Micro-batches of packed windows as a function of (seed, number of the micro-batch).
 
@@ -41,6 +57,7 @@ class Sampler:
         tokens: int,
         seed: int,
         breaks: npt.NDArray[np.uint16],
+        temperature: float | None = None,
     ) -> None:
         """`tokens` is the size of a micro-batch; `breaks` are the ids that end a sentence."""
         missing = sorted(set(weights) ^ set(shards))
@@ -50,8 +67,8 @@ class Sampler:
                 "the shards; make them anew by --only shards, or give another corpus.shards"
             )
         self.names = sorted(weights)
-        total = sum(weights.values())
-        self.shares = np.array([weights[n] / total for n in self.names])
+        shares = mixture(weights, {n: int(i.size) for n, i in shards.items()}, temperature)
+        self.shares = np.array([shares[n] for n in self.names])
         self.windows, self.tokens, self.seed = windows, tokens, seed
         self.drawn = dict.fromkeys(self.names, 0)
         self.number = 0
