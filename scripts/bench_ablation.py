@@ -33,8 +33,14 @@ PIECES: dict[str, dict[str, Any]] = {
     "no topic head": {"topic_weight": 0.0},
     "with mention replacement": {"replace_mentions": 0.3},
     "with two rounds": {"rounds": 2},
+    "with a round": {"rounds": 1},
+    "with a round without anchors": {"rounds": 1, "anchors": False},
     "with a random encoder": {"encoder": "random:small"},
     "best epoch by agreement": {"select": "agreement"},
+    "with three seeds distilled": {"seeds": 3, "rounds": 1},
+    "with a last settling": {"settle": 200_000},
+    "with tokens hidden": {"mask_tokens": 0.15},
+    "with topics balanced": {"topic_balance": 1.0},
 }
 
 
@@ -43,7 +49,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two pieces, one seed, little text")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--pieces", default="", help="words that the chosen pieces contain")
+    parser.add_argument(
+        "--pieces",
+        default="",
+        help="words that the chosen pieces, or the settings they change, hold",
+    )
     parser.add_argument("--scale", type=float, default=0.2)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--work", type=Path)
@@ -56,8 +66,14 @@ def main() -> int:
         pieces = dict(list(pieces.items())[:2])
     if options.pieces:
         wanted = options.pieces.split(",")
+        held = {name: f"{name} {' '.join(change)}" for name, change in pieces.items()}
+        for word in wanted:
+            if not any(word in text for text in held.values()):
+                parser.error(f"--pieces {word}: no piece holds it; there are {', '.join(pieces)}")
         pieces = {
-            k: v for k, v in pieces.items() if k == "full recipe" or any(w in k for w in wanted)
+            name: change
+            for name, change in pieces.items()
+            if name == "full recipe" or any(word in held[name] for word in wanted)
         }
     group = bench.GROUPS[0]
     rows: list[dict[str, Any]] = []

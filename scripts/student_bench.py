@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from hanspan.data import Document, Span, read_documents, write_documents
-from hanspan.evaluate import Report, evaluate, flat
+from hanspan.evaluate import Report, Score, evaluate, flat
 from hanspan.pretrain.exclude import normalize
 from hanspan.train import train
+from hanspan.train_data import files_digest
 from hanspan.train_settings import TrainSettings
 
 OTHERS = dict.fromkeys(
@@ -37,6 +38,8 @@ class GoldSet:
     mapping: dict[str, str] = field(default_factory=dict)
     supervised: str | None = None
     target: float | None = None
+    dictionary: float | None = None
+    """Published score of the dictionary behind ready distant labels: what they alone must beat."""
     unread: int | None = None
     """Row of ``supervised`` up to which an unread set leaves them to the reference runs."""
     skip: int = 0
@@ -101,7 +104,7 @@ GROUPS = (
     Group(
         "dsner_ec",
         None,
-        (GoldSet("dsner_ec", "dsner_ec/dev.jsonl", {}, "dsner_ec/train.jsonl", 61.45),),
+        (GoldSet("dsner_ec", "dsner_ec/dev.jsonl", {}, "dsner_ec/train.jsonl", 61.45, 44.02),),
         {},
         "dsner_ec/distant_pa.jsonl",
         "dsner_ec/train.jsonl",
@@ -109,7 +112,8 @@ GROUPS = (
     Group(
         "dsner_news",
         None,
-        (GoldSet("dsner_news", "dsner_news/dev.jsonl.xz", {}, "dsner_news/train.jsonl.xz", 79.22),),
+        (GoldSet("dsner_news", "dsner_news/dev.jsonl.xz", {},
+                 "dsner_news/train.jsonl.xz", 79.22, 47.75),),
         {},
         "dsner_news/distant_pa.jsonl.xz",
         "dsner_news/train.jsonl.xz",
@@ -142,14 +146,25 @@ def draw(path: Path, count: int, seed: int) -> list[Document]:
 
 
 def weak_labels(group: Group, folder: Path, scale: float, seed: int = 1) -> Path:
-    """``train.jsonl`` with soft labels for a group; made once a folder."""
+    """``train.jsonl`` with soft labels for a group; made once a folder.
+
+    An earlier one of another share of the text is refused; one of other rules is not noticed.
+    """
     from hanspan.labelmodel import aggregate
     from hanspan.weak import label
 
     path = folder / "train.jsonl"
+    drawn = folder / "scale.txt"
     if path.is_file():
+        before = drawn.read_text("utf-8") if drawn.is_file() else "unknown"
+        if before != f"{scale:g}":
+            raise SystemExit(
+                f"{folder}: its text was drawn with --scale {before}; found --scale {scale:g}; "
+                f"expected the same, or another --work"
+            )
         return path
     folder.mkdir(parents=True, exist_ok=True)
+    drawn.write_text(f"{scale:g}", "utf-8")
     if group.weak:
         gold = data_folder() / "gold"
         hand = list(read_documents(gold / group.hand)) if group.hand else []
@@ -247,11 +262,12 @@ def _renamed(document: Document, mapping: dict[str, str]) -> Document:
 
 
 def student(path: Path, folder: Path, settings: TrainSettings) -> Path:
-    """Model folder of a training; an equal earlier one in ``folder`` is taken."""
+    """Model folder of a training; one in ``folder`` of equal settings and files is taken."""
     done = folder / "train.json"
     if done.is_file():
-        old = json.loads(done.read_text("utf-8"))["settings"]
-        if old == settings.model_dump():
+        old = json.loads(done.read_text("utf-8"))
+        files = files_digest(path, settings)
+        if old["settings"] == settings.model_dump(mode="json") and old.get("files") == files:
             return folder / "model"
     return train(path, folder, settings).model
 
@@ -312,7 +328,7 @@ def row(what: str, wanted: GoldSet, report: Report) -> list[dict[str, Any]]:
             "precision": round(100 * report.micro.precision, 2),
             "recall": round(100 * report.micro.recall, 2),
             "interval": [round(100 * x, 1) for x in report.interval],
-            "seen": _percent(report.seen), "unseen": _percent(report.unseen),
+            "seen": _of_side(report.seen), "unseen": _of_side(report.unseen),
         })  # fmt: skip
     if report.topics and "coarse" not in wanted.name:
         target = wanted.target if not report.micro.support else None
@@ -325,8 +341,9 @@ def row(what: str, wanted: GoldSet, report: Report) -> list[dict[str, Any]]:
     return rows
 
 
-def _percent(value: float | None) -> float | None:
-    return None if value is None else round(100 * value, 1)
+def _of_side(side: Score | None) -> list[float] | None:
+    """F1 and recall, %, of mentions that the weak labels hold, or do not hold."""
+    return None if side is None else [round(100 * side.f1, 1), round(100 * side.recall, 1)]
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
@@ -338,8 +355,9 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
             parts.append(f"{r['interval'][0]:5.1f} to {r['interval'][1]:5.1f}")
         if "precision" in r:
             parts.append(f"P {r['precision']:5.1f} R {r['recall']:5.1f}")
-        if r.get("seen") is not None or r.get("unseen") is not None:
-            parts.append(f"recall seen {r['seen']} unseen {r['unseen']}")
+        for side in ("seen", "unseen"):
+            if r.get(side) is not None:
+                parts.append(f"{side} F1 {r[side][0]} R {r[side][1]}")
         if r.get("target") is not None:
             parts.append(f"target {r['target']}")
         print("  ".join(parts), flush=True)

@@ -6,10 +6,12 @@ pytest tests/test_scripts.py
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,3 +99,50 @@ def test_unread_rows_leave_out_texts_of_the_rows_before(
     (found,) = student_bench.gold_of(student_bench.GoldSet("part unread", "part.jsonl", skip=2))
     assert found.text == "丙三三"
     assert [(s.start, s.end, s.label) for s in found.spans] == [(0, 3, "ORG")]
+
+
+def test_a_bench_trains_what_changed_and_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import student_bench
+    from hanspan.train_settings import TrainSettings
+
+    trained: list[TrainSettings] = []
+
+    def fake(path: Path, folder: Path, settings: TrainSettings) -> SimpleNamespace:
+        trained.append(settings)
+        folder.mkdir(exist_ok=True)
+        row = {"settings": settings.model_dump(mode="json")}
+        row["files"] = student_bench.files_digest(path, settings)
+        (folder / "train.json").write_text(json.dumps(row), "utf-8")
+        return SimpleNamespace(model=folder / "model")
+
+    monkeypatch.setattr(student_bench, "train", fake)
+    source = tmp_path / "train.jsonl"
+    source.write_text("one", "utf-8")
+    for settings, text, times in (
+        (TrainSettings(), "one", 1),
+        (TrainSettings(), "one", 1),
+        (TrainSettings(epochs=3), "one", 2),
+        (TrainSettings(epochs=3), "two", 3),
+    ):
+        source.write_text(text, "utf-8")
+        assert student_bench.student(source, tmp_path / "run", settings) == tmp_path / "run/model"
+        assert len(trained) == times
+
+
+def test_a_bench_refuses_text_of_another_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import student_bench
+
+    (tmp_path / "train.jsonl").write_text("", "utf-8")
+    (tmp_path / "scale.txt").write_text("0.2", "utf-8")
+    group = student_bench.GROUPS[0]
+    assert student_bench.weak_labels(group, tmp_path, 0.2) == tmp_path / "train.jsonl"
+    with pytest.raises(SystemExit, match=r"drawn with --scale 0\.2; found --scale 1"):
+        student_bench.weak_labels(group, tmp_path, 1.0)
