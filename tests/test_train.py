@@ -615,14 +615,21 @@ def test_topics_are_balanced_by_how_many_documents_they_have(tmp_path: Path) -> 
     assert topic_factors([], 1).size == 0
 
 
+def torchrun(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Two processes of a script or module, with the settings FAST after its words."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    fast = [f"{key}={value}" for key, value in FAST.items()]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [*command, *map(str, words), *fast],
+        env=env, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     path = write_weak(tmp_path, 30)
-    words = [f"{key}={value}" for key, value in FAST.items()]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    command += ["-m", "hanspan.train_worker", str(path), str(tmp_path / "run"), *words, "epochs=2"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    done = torchrun("-m", "hanspan.train_worker", path, tmp_path / "run", "epochs=2")
     assert done.returncode == 0, done.stderr[-2000:]
     lines = (tmp_path / "run" / "student-1.log.csv").read_text().splitlines()
     one = train(path, tmp_path / "one", TrainSettings(**FAST, epochs=2))
@@ -651,12 +658,8 @@ def test_two_processes_keep_the_same_epoch(tmp_path: Path) -> None:
         "module.load_stage = noted\n"
         "module.train(*sys.argv[1:3], settings_of(sys.argv[4:]))\n"
     )
-    words = [f"{key}={value}" for key, value in FAST.items()]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    command += [str(script), str(path), str(tmp_path / "run"), str(tmp_path / "rank"), *words]
-    command += ["epochs=6", "held_out=0.3", "select=agreement", "patience=2", "rounds=1"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    more = ["epochs=6", "held_out=0.3", "select=agreement", "patience=2", "rounds=1"]
+    done = torchrun(script, path, tmp_path / "run", tmp_path / "rank", *more)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = ((tmp_path / f"rank{rank}").read_text() for rank in (0, 1))
     assert first == second
@@ -677,19 +680,9 @@ def test_two_processes_go_on_exactly(tmp_path: Path) -> None:
         "        os._exit(1)\n"
         "train(*sys.argv[1:3], settings_of(sys.argv[4:]), progress=kill)\n"
     )
-    words = [f"{key}={value}" for key, value in FAST.items()]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     # The checkpoint of step 6 lies within the second epoch, which has batches of its own.
     for name, step in (("whole", "never"), ("cut", "8"), ("cut", "never")):
-        call = [*command, str(script), str(path), str(tmp_path / name), step, *words]
-        done = subprocess.run(
-            [*call, "epochs=3", "save_every=3"],
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        done = torchrun(script, path, tmp_path / name, step, "epochs=3", "save_every=3")
         assert (done.returncode == 0) == (step == "never"), done.stderr[-2000:]
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
 

@@ -9,7 +9,6 @@ on a CPU. Every process takes its share of the batches; the first one writes.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from hanspan.errors import ConfigError, HanspanError
+from hanspan.ranks import is_main
 from hanspan.train_settings import TrainSettings
 
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(words) < 2 or words[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if words else 2
-    first = int(os.environ.get("RANK", "0")) == 0
+    first = is_main()
 
     def show(step: int, steps: int | None, what: str) -> None:
         if first and steps and (step == steps or step % max(1, steps // 10) == 0):

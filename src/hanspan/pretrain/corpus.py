@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hanspan.errors import HanspanError
-from hanspan.pretrain.exclude import DevTexts, normalize, text_of
+from hanspan.pretrain.exclude import DevTexts, dev_files, normalize, text_of
 from hanspan.pretrain.tokenizer import SEP, CharTable, build_vocab, load_vocab, save_tokenizer
 
 MIN_DUPLICATE = 12  # letters; shorter lines ("第一条") recur by right
@@ -135,7 +135,7 @@ def made_of(
 ) -> dict[str, Any]:
     """What shards depend on: settings, sizes of the files, contents of the texts kept out."""
     dev = hashlib.sha256()
-    for path in sorted((data / "gold").glob("*/dev.jsonl*")):
+    for path in dev_files(data / "gold"):
         dev.update(path.relative_to(data).as_posix().encode() + path.read_bytes())
     sizes = {s.name: {f: (data / f).stat().st_size for f in s.files} for s in sources}
     return {

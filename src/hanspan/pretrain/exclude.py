@@ -36,6 +36,11 @@ def text_of(line: str, place: str) -> str:
     return text
 
 
+def dev_files(folder: Path) -> list[Path]:
+    """Every `dev.jsonl`, plain or `.xz`, a folder below `folder`."""
+    return sorted(folder.glob("*/dev.jsonl*"))
+
+
 class DevTexts:
     """The sentences of all dev texts, indexed for a quick containment test."""
 
@@ -57,7 +62,7 @@ class DevTexts:
     @classmethod
     def from_gold(cls, folder: Path) -> "DevTexts":
         """Texts of every `dev.jsonl`, plain or `.xz`, a folder below `folder`; no label is read."""
-        paths = sorted(folder.glob("*/dev.jsonl*"))
+        paths = dev_files(folder)
         if not paths:
             raise HanspanError(
                 f"pretrain: no dev files under {folder}; they are needed so that their texts can "

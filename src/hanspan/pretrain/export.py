@@ -14,6 +14,7 @@ from hanspan.pretrain.corpus import Shards
 from hanspan.pretrain.heldout import cached_floor, heldout_scores, score_table
 from hanspan.pretrain.network import build_network
 from hanspan.pretrain.sampling import mixture
+from hanspan.quiet import quietly
 
 if TYPE_CHECKING:
     from hanspan.pretrain.settings import PretrainSettings
@@ -80,7 +81,7 @@ def export_encoder(settings: "PretrainSettings", shards: Shards, run: Path, out:
     _restore(model.half(), buffers)
     temporary = out.with_name(out.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
+    quietly(lambda: model.save_pretrained(temporary))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(shards.folder / name, temporary / name)
     (temporary / "README.md").write_text(
@@ -88,7 +89,7 @@ def export_encoder(settings: "PretrainSettings", shards: Shards, run: Path, out:
     )
     for file in temporary.iterdir():
         file.chmod(0o644)
-    _check(temporary)
+    quietly(lambda: _check(temporary))
     shutil.rmtree(out, ignore_errors=True)
     temporary.rename(out)
 
