@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from hanspan.pretrain.corpus import Shards
     from hanspan.pretrain.settings import PretrainSettings
 
+DECAY_TOKENS = 10_000_000
+LENGTH = "decay_tokens"
+"""A file of a branch: how long its decay is, for a call that goes on."""
+
 
 def make_shards(settings: PretrainSettings) -> None:
     """Read the corpus, write the shards, and say what each source gave."""
@@ -40,12 +44,13 @@ def make_shards(settings: PretrainSettings) -> None:
         heldout_limit=corpus.heldout_limit,
     )
     print(
-        f"{'source':<12}{'documents':>10}{'characters':>12}{'held out':>10}{'twice':>8}{'dev':>6}"
+        f"{'source':<12}{'documents':>10}{'characters':>12}{'held out':>10}{'twice':>8}"
+        f"{'nearly':>8}{'dev':>6}"
     )
     for name, c in counts.items():
         print(
             f"{name:<12}{c.documents:>10}{c.characters:>12}{c.heldout_characters:>10}"
-            f"{c.duplicates:>8}{c.excluded:>6}"
+            f"{c.duplicates:>8}{c.near:>8}{c.excluded:>6}"
         )
 
 
@@ -87,18 +92,19 @@ def check_shards(settings: PretrainSettings) -> None:
     make_shards(settings)
 
 
-def branch(settings: PretrainSettings, target: Path, decay_tokens: int) -> PretrainSettings:
-    """Settings of a decayed branch; the first call copies the checkpoint into `target`.
+def branch(settings: PretrainSettings, target: Path, decay_tokens: int | None) -> None:
+    """Begin a decayed branch in `target`, or check that the one there is the same.
 
     Raises:
-        HanspanError: without a checkpoint, or where the branch would go into the run itself.
+        HanspanError: without a checkpoint, where the branch would go into the run itself, or
+            for another length of decay than the branch began with.
     """
     from hanspan.errors import HanspanError
     from hanspan.pretrain.checkpoint import read_header
 
     if target.resolve() == Path(settings.folder).resolve():
         raise HanspanError(f"pretrain: --branch {target} is the run itself; give another folder")
-    if decay_tokens < 1:
+    if decay_tokens is not None and decay_tokens < 1:
         raise HanspanError(f"pretrain: --decay-tokens {decay_tokens} is below 1")
     begun = target / "checkpoint-start.safetensors"
     if not begun.exists():
@@ -111,19 +117,33 @@ def branch(settings: PretrainSettings, target: Path, decay_tokens: int) -> Pretr
                 "give a folder that is new"
             )
         target.mkdir(parents=True, exist_ok=True)
+        (target / LENGTH).write_text(str(decay_tokens or DECAY_TOKENS), encoding="utf-8")
         for name in ("checkpoint.safetensors", begun.name):  # the last says that it is done
             shutil.copyfile(source, target / "copy.part")
             (target / "copy.part").replace(target / name)
-    return decayed(settings, target, decay_tokens)
+    elif not (target / LENGTH).is_file():  # begun before lengths were kept
+        (target / LENGTH).write_text(str(decay_tokens or DECAY_TOKENS), encoding="utf-8")
+    before = _decay_length(target)
+    if decay_tokens not in (None, before):
+        raise HanspanError(
+            f"pretrain: --branch {target} began with --decay-tokens {before}, found "
+            f"{decay_tokens}; give the same or none, or another folder"
+        )
 
 
-def decayed(settings: PretrainSettings, target: Path, decay_tokens: int) -> PretrainSettings:
+def _decay_length(target: Path) -> int:
+    return int((target / LENGTH).read_text(encoding="utf-8"))
+
+
+def decayed(settings: PretrainSettings, target: Path) -> PretrainSettings:
     """The settings with `target` as folder and the decay beginning at its first checkpoint."""
     from hanspan.pretrain.checkpoint import read_header
 
+    decay_tokens = _decay_length(target)
     tokens = read_header(target / "checkpoint-start.safetensors")[0]["tokens"]
     schedule = replace(settings.run.schedule, decay_from=tokens, decay_tokens=decay_tokens)
-    return replace(settings, folder=str(target), run=replace(settings.run, schedule=schedule))
+    run = replace(settings.run, schedule=schedule, max_tokens=None)  # the decay is its end
+    return replace(settings, folder=str(target), run=run)
 
 
 def score(settings: PretrainSettings, shards: Shards, run: Path) -> None:
@@ -142,11 +162,11 @@ def score(settings: PretrainSettings, shards: Shards, run: Path) -> None:
         print(f"{name:<12}{size:>12}{loss:>8.3f}{accuracy:>10.1%}{floor:>8.1%}")
 
 
-def train(settings: PretrainSettings, target: Path | None, decay_tokens: int) -> bool:
+def train(settings: PretrainSettings, target: Path | None, decay_tokens: int | None) -> bool:
     """Train, alone or as one process of torchrun; process 0 alone makes shards and branches."""
     import torch
 
-    from hanspan.pretrain.corpus import open_shards
+    from hanspan.pretrain.corpus import open_shards, recorded
     from hanspan.pretrain.loop import Trainer
     from hanspan.pretrain.processes import join_processes
 
@@ -157,11 +177,17 @@ def train(settings: PretrainSettings, target: Path | None, decay_tokens: int) ->
     if processes.rank == 0:
         if not (folder / "shards.json").is_file():
             make_shards(settings)
+        elif recorded(folder) and (changed := changed_since(settings)):
+            print(
+                f"warning: {folder} was made of other {', '.join(changed)} than now and is taken "
+                "as it is; for others type --only shards with a new folder=RUN",
+                file=sys.stderr,
+            )
         if target:
             branch(settings, target, decay_tokens)
     processes.wait()
     if target:
-        settings = decayed(settings, target, decay_tokens)
+        settings = decayed(settings, target)
     shards = open_shards(folder)
     return Trainer(settings.run, shards, Path(settings.folder), processes).run()
 
@@ -175,7 +201,9 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", metavar="key.path=value")
     parser.add_argument("--only", choices=["shards"])
     parser.add_argument("--branch", type=Path, metavar="RUN")
-    parser.add_argument("--decay-tokens", type=int, default=10_000_000)
+    parser.add_argument(
+        "--decay-tokens", type=int, metavar="N", help=f"of a new branch; {DECAY_TOKENS:,}"
+    )
     parser.add_argument("--export", type=Path, nargs=2, metavar=("RUN", "OUT"))
     parser.add_argument("--score", type=Path, metavar="RUN")
     parser.add_argument("--picture", type=Path, nargs=2, metavar=("RUN", "PNG"))

@@ -159,6 +159,14 @@ def test_names_that_are_no_encoder(name: str, words: str) -> None:
         resolve_encoder(name)
 
 
+def test_a_tokenizer_with_more_ids_than_the_encoder_has_rows_is_named(tmp_path: Path) -> None:
+    write_bert(tmp_path)
+    small = transformers.BertForMaskedLM(transformers.BertConfig(vocab_size=8, **SHAPE))
+    small.save_pretrained(tmp_path)
+    with pytest.raises(HanspanError, match=r"ids up to \d+, its embeddings 8 rows"):
+        open_encoder(str(tmp_path), LABELS, TOPICS)
+
+
 def test_a_folder_must_be_one_of_an_encoder(tmp_path: Path) -> None:
     with pytest.raises(HanspanError, match=r"no config\.json"):
         resolve_encoder(str(tmp_path))

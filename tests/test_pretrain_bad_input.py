@@ -82,6 +82,13 @@ def step_of(run: Path) -> int:
     return int(json.loads(rows[-1])["step"])
 
 
+def test_masked_accuracy_is_logged_beside_its_floor(finished: Path) -> None:
+    rows = [json.loads(line) for line in (finished / "run/log.jsonl").read_text().splitlines()]
+    shown = [row for row in rows if "heldout" in row]
+    assert shown
+    assert all(row["floor"].keys() == row["heldout"].keys() for row in shown)
+
+
 def test_no_data_folder(here: Path, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HANSPAN_DATA", raising=False)
     shutil.rmtree(here / "shards")
@@ -315,7 +322,7 @@ def test_a_branch_goes_over_no_other_run_and_its_card_tells_its_decay(
     other.mkdir()
     assert command(f"folder={other}", "run.seed=2")[0] == 0
     before = (other / "checkpoint.safetensors").read_bytes()
-    call = ["--decay-tokens", "512", "run.max_tokens=null"]
+    call = ["--decay-tokens", "512"]  # its end, whatever run.max_tokens says
     status, error = command("--branch", other, *call)
     assert status == 2
     assert "holds another run" in error
@@ -324,6 +331,10 @@ def test_a_branch_goes_over_no_other_run_and_its_card_tells_its_decay(
     end.mkdir()  # as a kill leaves it between the two copies
     shutil.copyfile(here / "run/checkpoint.safetensors", end / "checkpoint.safetensors")
     assert command("--branch", end, *call) == (0, "")
+    assert command("--branch", end) == (0, "")  # its length is remembered
+    status, error = command("--branch", end, "--decay-tokens", "1024")
+    assert status == 2
+    assert "began with --decay-tokens 512, found 1024" in error
     assert command("--export", end, here / "out", "run.optim.lr=1") == (0, "")
     told = (here / "out/README.md").read_text("utf-8")
     assert "the rate fell over the last 512 of them" in told

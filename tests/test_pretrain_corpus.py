@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import lzma
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hanspan.errors import HanspanError
 from hanspan.pretrain.corpus import (
@@ -22,9 +25,10 @@ from hanspan.pretrain.corpus import (
     open_shards,
     read_texts,
 )
-from hanspan.pretrain.exclude import DevTexts, normalize
+from hanspan.pretrain.exclude import DevTexts, dev_files, normalize
 from hanspan.pretrain.floor import neighbour_floor
 from hanspan.pretrain.masking import MaskSettings, choose_positions, hide, target_count
+from hanspan.pretrain.near import N, Said, kept_runs
 from hanspan.pretrain.sampling import Sampler, Window, heldout_batch, mixture
 from hanspan.pretrain.tokenizer import CLS, FIRST_CHAR, MASK, SEP, CharTable, load_vocab
 from pretrain_data import sentences, write_data
@@ -88,9 +92,38 @@ def test_duplicates_fall_out_but_short_lines_stay() -> None:
             "第一条\n这一段话在两处都有只留下一次共计45项",
         ]
     )
-    kept = list(clean_documents(texts, set(), DevTexts([]), count))
+    kept = list(clean_documents(texts, set(), Said(), DevTexts([]), count))
     assert kept == ["第一条\n这一段话在两处都有，只留下一次，共计3项。", "第一条"]
-    assert (count.duplicates, count.documents) == (1, 2)
+    assert (count.duplicates, count.near, count.documents) == (1, 0, 2)
+
+
+def test_dev_files_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    for name in ("one/dev.jsonl", "two/deep/dev_2.jsonl.xz", "two/train.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [p.relative_to(tmp_path).as_posix() for p in dev_files(tmp_path)]
+    assert found == ["one/dev.jsonl", "two/deep/dev_2.jsonl.xz"]
+
+
+def test_paragraphs_of_which_most_was_said_before_fall_out() -> None:
+    drawn = random.Random(4)
+    said = "".join(chr(drawn.randrange(0x4E00, 0x9000)) for _ in range(400))
+    amended = said[:200] + "现予修改" + said[202:]
+    half = said[:200] + "".join(chr(drawn.randrange(0x4E00, 0x9000)) for _ in range(200))
+    count = SourceCount()
+    texts = iter([said, amended, half, said[100:300], said[:12] + "到此为止"])
+    kept = list(clean_documents(texts, set(), Said(), DevTexts([]), count))
+    assert kept == [said, half, said[:12] + "到此为止"]
+    assert (count.near, count.paragraphs) == (2, 5)
+
+
+@given(st.text(max_size=80), st.integers(0, 40), st.integers(0, 40))
+def test_kept_runs_are_those_of_the_parts(text: str, start: int, length: int) -> None:
+    """A run is kept or left out wherever it stands; surrogates and rare planes too."""
+    whole, part = kept_runs(text), kept_runs(text[start : start + length])
+    assert set(part) <= set(whole)
+    slow = {h for i in range(len(text)) for h in kept_runs(text[i : i + N])}
+    assert set(whole) == slow
 
 
 def test_shards_open_to_the_same_ids_and_parts_do_not_mix(data: Path, shards: Path) -> None:

@@ -205,10 +205,11 @@ def test_the_peak_of_a_chip_is_known_by_its_name() -> None:
         "NVIDIA GeForce RTX 4090": 165.2,
         "NVIDIA L40S": 362.0,
         "NVIDIA L4": 121.0,
-        "NVIDIA A10G": 125.0,
+        "NVIDIA A10": 125.0,
     }
     assert {name: sheet_tflops(name) for name in names} == names
-    assert sheet_tflops("GeForce GTX 1080") is None
+    for other in ("GeForce GTX 1080", "NVIDIA A10G", "NVIDIA L40", "NVIDIA H20"):
+        assert sheet_tflops(other) is None
 
 
 def test_checkpoints_of_other_settings_or_broken_ones_are_named_errors(
@@ -267,6 +268,9 @@ def test_the_exported_folder_serves_the_stock_classes(shards: Shards, tmp_path: 
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "512 tokens in 2 steps" in card
     assert "| news | 70% |" in card
+    assert "Sources: news: unlabelled/news.jsonl.xz; titles: " in card
+    assert "a step; " in card or " tokens on; " in card
+    assert "MSRA" not in card  # of this run's own sources alone
     assert not list(tmp_path.glob("*.part"))
 
 

@@ -51,6 +51,8 @@ def test_pieces_without_a_character_are_ignored() -> None:
     piece = [Document("byte", "合a", (Span(0, 1, "LOC"),))]
     (row,) = build_rows(piece, hand_labels(piece, LABELS, (), "here"), BYTE, 64)  # type: ignore[arg-type]
     assert row.state.tolist() == [POSITIVE, IGNORED, IGNORED, NEGATIVE]
+    assert row.mentions == ((0, 3, 1),)  # with the rest of its character
+    assert mine_mentions([row]) == {}
     documents = [Document("p", "合 2023肥", (Span(2, 6, "LOC"),))]
     soft = hand_labels(documents, LABELS, (), "here")  # type: ignore[arg-type]
     (row,) = build_rows(documents, soft, PIECE, 64)

@@ -30,6 +30,31 @@ def row(topic: list[float] | None = None) -> Row:
                ((0, 2, 0),))  # fmt: skip
 
 
+def split_row(state: list[int]) -> Row:
+    """A character of two tokens, then one of one."""
+    nothing = np.zeros(0, np.int64)
+    return Row(0, np.arange(3), np.array(state, np.uint8), nothing, nothing,
+               np.zeros(0, np.float32), np.zeros(2, np.float32))  # fmt: skip
+
+
+def test_characters_of_several_tokens_are_one_step_of_a_path() -> None:
+    """What the rest of a character says is never asked, as in `encode.py`."""
+    logits = np.full((3, TAGS), -5.0)
+    logits[0, 1], logits[1, 8], logits[2, 3] = 5.0, 9.0, 5.0  # B, a stray S, E
+    start = split_row([UNKNOWN, IGNORED, UNKNOWN])
+    (own,) = own_rows([start], [logits], np.array([[0.0, 0.0]]), 2.0)
+    assert own.state.tolist() == [POSITIVE, IGNORED, POSITIVE]
+    assert own.mentions == ((0, 3, 0),)
+    assert set(own.where.tolist()) == {0, 2}
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    taught = answer(p, [0.5, 0.5], start)
+    assert taught.state.tolist() == [POSITIVE, IGNORED, POSITIVE]
+    assert taught.mentions == ((0, 3, 0),)
+    assert set(taught.where.tolist()) == {0, 2}
+    judge = replace(split_row([POSITIVE, IGNORED, POSITIVE]), mentions=((0, 3, 0),))
+    assert agreement([judge], [logits], np.zeros((1, 2))).f1 == 1.0
+
+
 def probs(spans: list[tuple[int, int, int]], sure: float) -> np.ndarray:
     tags = spans_to_tags(10, spans)
     out = np.full((10, TAGS), (1 - sure) / (TAGS - 1))

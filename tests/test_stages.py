@@ -21,6 +21,7 @@ from hanspan.cli import main
 from hanspan.cli_run import best_example
 from hanspan.config import load_config
 from hanspan.data import Document, Span, read_documents, write_documents
+from hanspan.encoders import embedded_encoder
 from hanspan.stages import stages_of
 
 CONFIG = """\
@@ -163,6 +164,20 @@ def test_hand_labels_are_an_input_of_training(
     assert train.settings["hand"] == str(tmp_path / "hand.jsonl")
     (train,) = (s for s in stages_of(load_config(config, mixed[1:])) if s.name == "train")
     assert tmp_path / "hand.jsonl" not in train.inputs  # weak mode reads none
+
+
+def test_another_encoder_in_the_same_folder_is_another_training(tmp_path: Path) -> None:
+    config, encoder = write_config(tmp_path), tmp_path / "encoder"
+    shutil.copytree(str(embedded_encoder()), encoder)
+
+    def settings() -> object:
+        loaded = load_config(config, [f"train.encoder={encoder}"])
+        return next(s for s in stages_of(loaded) if s.name == "train").settings
+
+    before = settings()
+    assert settings() == before
+    (encoder / "README.md").write_text("another one\n", "utf-8")
+    assert settings() != before
 
 
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:

@@ -207,6 +207,49 @@ def test_seeds_and_rounds_go_on_where_a_kill_left_them(tmp_path: Path) -> None:
     assert math.isfinite(seen.loss)
 
 
+def test_labels_of_a_pool_are_not_read(tmp_path: Path) -> None:
+    """A pool is text: a labelled file given as one teaches nothing."""
+    path, pool = write_weak(tmp_path, 20), tmp_path / "pool.jsonl"
+    made = {}
+    for name, texts in (("bare", [replace(d, spans=(), labels={}) for d in documents(20, 5)]),
+                        ("labelled", documents(20, 5))):  # fmt: skip
+        write_documents(pool, texts)
+        settings = TrainSettings(**FAST, epochs=1, rounds=1, pool=str(pool))
+        train(path, tmp_path / name, settings)
+        made[name] = weights(tmp_path / name)
+    assert equal(made["bare"], made["labelled"])
+
+
+def test_topics_and_rules_that_are_not_there_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = [Document("a", "子丑。", (), {"topic": "other"}), *documents(3)]
+    soft = hand_labels(few, LABELS, TOPICS, Path("hand.jsonl"))
+    assert not soft.topic_prob[0].any()
+    assert "hand.jsonl: found topic 'other' in 1 documents" in caplog.text
+    settings = TrainSettings(**FAST, hide_rules=("nosuch",))
+    load_train_data(write_weak(tmp_path, 20), settings)
+    assert "train.hide_rules: no span was found by nosuch alone" in caplog.text
+
+
+def test_a_log_cut_by_a_kill_is_gone_on_from(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 20)
+    settings = TrainSettings(**FAST, epochs=3, save_every=2)
+
+    def kill(step: int, steps: int | None, what: str) -> None:
+        if step == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(path, tmp_path / "cut", settings, progress=kill)
+    log = tmp_path / "cut/work/student-1/log.csv"
+    log.write_text(log.read_text("utf-8") + "4,1.", "utf-8")
+    log.write_text(log.read_text("utf-8") + "\n4", "utf-8")
+    train(path, tmp_path / "cut", settings)
+    rows = (tmp_path / "cut/student-1.log.csv").read_text("utf-8").splitlines()
+    assert all(row.count(",") == rows[0].count(",") for row in rows)
+
+
 def scored(monkeypatch: pytest.MonkeyPatch, scores: Iterator[float]) -> None:
     """Let the epochs have these scores, in their order; a kill where there are no more."""
 
@@ -692,8 +735,11 @@ def test_worker_names_wrong_words(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().err
     assert "epochs" in text
     assert "speed" in text
-    assert main(["a.jsonl", "run", "epochs"]) == 2
-    assert "expected key=value" in capsys.readouterr().err
+    for word in ("epochs", "=3", "lr=[1", "hand=2024-13-45"):
+        assert main(["a.jsonl", "run", word]) == 2
+        text = capsys.readouterr().err
+        assert f"{word!r}: " in text
+        assert "expected key=value" in text
     assert main([]) == 2
 
 

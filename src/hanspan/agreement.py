@@ -17,7 +17,7 @@ from hanspan.decode import decode, log_softmax
 from hanspan.encode import TextEncoder, tag_texts
 from hanspan.hidden import recovered
 from hanspan.meta import ModelMeta
-from hanspan.rows import Row
+from hanspan.rows import Row, token_spans, unit_logits
 from hanspan.soft import NEGATIVE, POSITIVE
 from hanspan.train_data import TrainData
 
@@ -50,10 +50,11 @@ def agreement(
 ) -> Agreement:
     """Compare the student's best paths with the rows' own labels."""
     both = student = rules = 0
-    for row, spans in zip(rows, decode(logits, scores=False), strict=True):
+    of_units = [unit_logits(row, values) for row, values in zip(rows, logits, strict=True)]
+    for row, spans in zip(rows, decode(of_units, scores=False), strict=True):
         own = set(row.mentions)
         known = (row.state == POSITIVE) | (row.state == NEGATIVE)
-        found = {(s.start, s.end, s.label) for s in spans}
+        found = {(s.start, s.end, s.label) for s in token_spans(row, spans)}
         both += len(found & own)
         rules += len(own)
         student += sum(1 for s in found if s in own or known[s[0] : s[1]].any())
@@ -101,7 +102,7 @@ def temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]
 
 
 def of_hidden(
-    data: TrainData, model: JointModel, encoder: TextEncoder, bf16: bool
+    data: TrainData, model: JointModel, encoder: TextEncoder, meta: ModelMeta, bf16: bool
 ) -> dict[str, float | None]:
     """What the student finds on held-out documents of which spans were hidden; None without any.
 
@@ -115,7 +116,6 @@ def of_hidden(
         return {"recovered": None, "whole": None}
     forward = forward_fn(model.eval(), bf16=bf16)
     texts = [document.text for document in data.held_documents]
-    meta = ModelMeta(data.labels, data.topics)
     found = [t.spans for t in tag_texts(texts, encoder, forward, meta, scores=False)]
     back, total = recovered(data.hidden, found)
     every = [(*d.spans, *out) for d, out in zip(data.held_documents, data.hidden, strict=True)]

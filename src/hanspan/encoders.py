@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 from hanspan.errors import HanspanError
 from hanspan.meta import FILE
 
+_log = logging.getLogger("hanspan")
 RANDOM = {
     "random:tiny": {"layers": 2, "hidden": 64, "heads": 2, "intermediate": 128},
     "random:small": {"layers": 4, "hidden": 192, "heads": 3, "intermediate": 384},
@@ -135,6 +137,8 @@ def open_encoder(
     source = resolve_encoder(name)
     torch.manual_seed(seed)
     if isinstance(source, str) and source in RANDOM:
+        if name == "auto":
+            _log.warning("encoder 'auto': none ships in this build; %s is untrained", source)
         with tempfile.TemporaryDirectory() as folder:
             write_random(source, Path(folder), texts, seed)
             torch.manual_seed(seed)
@@ -146,7 +150,24 @@ def open_encoder(
         model = _from_hub(source, labels, topics, dropout=dropout)
     else:
         model = build_model(source, labels, topics, dropout=dropout)
-    return model, load_tokenizer(source)
+    tokenizer = load_tokenizer(source)
+    check_vocabulary(name, tokenizer, model)
+    return model, tokenizer
+
+
+def check_vocabulary(name: str, tokenizer: Any, model: Any) -> None:
+    """Refuse a tokenizer with ids that an encoder has no row for.
+
+    Raises:
+        HanspanError: naming both sizes.
+    """
+    highest = max(tokenizer.get_vocab().values(), default=0)
+    rows = int(model.encoder.get_input_embeddings().weight.shape[0])
+    if highest >= rows:
+        raise HanspanError(
+            f"encoder {name}: its tokenizer has ids up to {highest}, its embeddings {rows} rows; "
+            f"expected the tokenizer that it was trained with"
+        )
 
 
 def _go_on_from(

@@ -164,6 +164,14 @@ class StudentTrainer(Trainer):
         super().log(logs, *args, **rest)
 
 
+def _logged_before(row: Mapping[str, str | None], step: int) -> bool:
+    """Whether a line of the log is whole and not of a step that will run again."""
+    try:
+        return int(row["step"] or "") <= step and float(row["loss"] or "") is not None
+    except (KeyError, ValueError):  # the kill came amid the line
+        return False
+
+
 class _Watch(TrainerCallback):
     """Progress, the CSV log, and a call at the end of each epoch."""
 
@@ -190,7 +198,7 @@ class _Watch(TrainerCallback):
         kept: list[dict[str, str]] = []
         if self.path.is_file() and step:
             with self.path.open(newline="", encoding="utf-8") as stream:
-                kept = [r for r in csv.DictReader(stream) if int(r["step"]) <= step]
+                kept = [r for r in csv.DictReader(stream) if _logged_before(r, step)]
         if kept:
             self.last = float(kept[-1]["loss"])
         with self.path.open("w", newline="", encoding="utf-8") as stream:

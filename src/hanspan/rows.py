@@ -8,14 +8,14 @@ was killed goes on exactly.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanspan.data import Document
-from hanspan.decode import spans_to_tags, tags_to_spans
+from hanspan.decode import UnitSpan, spans_to_tags, tags_to_spans
 from hanspan.encode import Encoded, TextEncoder, plan_windows, unit_state, unit_targets
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN, SoftLabels, likeliest
 
@@ -160,8 +160,12 @@ def _windows(
 def labelled_spans(
     targets: NDArray[np.floating], state: NDArray[np.uint8]
 ) -> list[tuple[int, int, int]]:
-    """The whole spans that the likeliest tags of POSITIVE tokens spell."""
-    tags = np.where((state == POSITIVE) & targets.any(-1), targets.argmax(-1), 0)
+    """The whole spans that the likeliest tags of POSITIVE tokens spell.
+
+    IGNORED tokens are parts of a character, which its first token stands for.
+    """
+    units = state != IGNORED
+    tags = np.where((state == POSITIVE) & targets.any(-1), targets.argmax(-1), 0)[units]
     found = []
     for start, end, label in tags_to_spans(tags):
         parts = (tags[start:end] - 1) % 4
@@ -169,14 +173,47 @@ def labelled_spans(
         whole = parts[0] in (0, 3) and parts[-1] in (2, 3)
         if same and whole and (parts[1:-1] == 1).all() and (end - start == 1) == (parts[0] == 3):
             found.append((start, end, label))
-    return found
+    return _in_tokens(found, units)
+
+
+def unit_logits(row: Row, logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Of the tag logits of a row's tokens those of its units, which alone make paths.
+
+    Args:
+        row: as :func:`build_rows` gives it; after a round of self-training IGNORED says less.
+        logits: (tokens, tags).
+    """
+    units = row.state != IGNORED
+    return logits if units.all() else logits[units]
+
+
+def token_spans(row: Row, spans: Iterable[UnitSpan]) -> list[UnitSpan]:
+    """Spans over the units of a row, as :func:`unit_logits` counts them, in its tokens."""
+    spans = list(spans)
+    places = _in_tokens([(s.start, s.end, s.label) for s in spans], row.state != IGNORED)
+    return [UnitSpan(*place, s.score) for place, s in zip(places, spans, strict=True)]
+
+
+def _in_tokens(
+    spans: list[tuple[int, int, int]], units: NDArray[np.bool_]
+) -> list[tuple[int, int, int]]:
+    """Spans over units as spans over tokens; a unit reaches to the next one."""
+    if units.all():
+        return spans
+    bounds = np.append(np.flatnonzero(units), len(units))
+    return [(int(bounds[s]), int(bounds[e]), label) for s, e, label in spans]
 
 
 def mine_mentions(rows: Sequence[Row], least: int = 1) -> dict[int, list[NDArray[np.int64]]]:
-    """Token ids of the distinct labelled mentions of each type that occur ``least`` times."""
+    """Token ids of the distinct labelled mentions of each type that occur ``least`` times.
+
+    Mentions with a character of several tokens are left out: nothing would tell which these are.
+    """
     seen: dict[tuple[int, bytes], int] = {}
     for row in rows:
         for start, end, label in row.mentions:
+            if (row.state[start:end] == IGNORED).any():
+                continue
             key = (label, row.ids[start:end].tobytes())
             seen[key] = seen.get(key, 0) + 1
     found: dict[int, list[NDArray[np.int64]]] = {}

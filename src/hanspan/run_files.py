@@ -91,7 +91,8 @@ def open_work(work: Path, mark: Mapping[str, Any], *, resume: bool) -> None:
         _log.warning("%s: checkpoints of other settings or text; training anew", work)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    path.write_text(json.dumps(mark, ensure_ascii=False), "utf-8")
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(mark, ensure_ascii=False), "utf-8")
 
 
 def write_run(

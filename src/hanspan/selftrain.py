@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanspan.decode import decode, marginals, softmax
-from hanspan.rows import IGNORED, Row
+from hanspan.rows import IGNORED, Row, token_spans, unit_logits
 from hanspan.soft import NEGATIVE, POSITIVE, UNKNOWN
 
 _FLOOR = 0.01
@@ -79,18 +79,20 @@ def teacher_rows(
     topics = teacher_topics(rows, topic_probs, topic_confidence, power)
     if not anchors:
         rows = [_adrift(row) for row in rows]
-    spans = decode([np.log(np.maximum(p, 1e-12)) for p in probs])
+    pairs = list(zip(rows, probs, strict=True))
+    spans = decode([unit_logits(row, np.log(np.maximum(p, 1e-12))) for row, p in pairs])
     out = []
-    for number, (row, p) in enumerate(zip(rows, probs, strict=True)):
+    for number, (row, p) in enumerate(pairs):
+        units = row.state != IGNORED
         labelled = np.zeros(len(row), bool)
         labelled[row.where] = True
         free = (row.state == UNKNOWN) & ~labelled
         found = np.zeros(len(row), bool)
         mentions = list(row.mentions)
-        for span in spans[number]:
+        for span in token_spans(row, spans[number]):
             place = slice(span.start, span.end)
-            if span.score >= confidence and free[place].all():
-                found[place] = True
+            if span.score >= confidence and (free | ~units)[place].all():
+                found[place] = units[place]
                 mentions.append((span.start, span.end, span.label))
         quiet = free & ~found & (p[:, 0] >= sure_o)
         state = row.state.copy()
@@ -180,23 +182,28 @@ def own_rows(
         said = np.zeros(values.shape, np.float32)
         said[row.where, row.tag] = row.prob
         said[~said.any(-1) & (row.state == NEGATIVE), 0] = 1.0
-        steered.append(values + _ANCHOR * ((said > 0) & (said >= said.max(-1, keepdims=True))))
+        pull = _ANCHOR * ((said > 0) & (said >= said.max(-1, keepdims=True)))
+        steered.append(unit_logits(row, values + pull))
     paths = decode(steered, scores=False)
     out = []
     for number, (row, probs) in enumerate(zip(rows, marginals(steered), strict=True)):
-        soft = sharpen(probs, power)
+        units = row.state != IGNORED
+        soft = np.zeros((len(row), probs.shape[-1]))
+        soft[units] = sharpen(probs, power)
         soft[soft < _FLOOR] = 0
         soft /= np.maximum(soft.sum(-1, keepdims=True), 1e-12)
         where, tag = np.nonzero(soft)
+        state = np.where(soft.argmax(-1) > 0, POSITIVE, NEGATIVE).astype(np.uint8)
+        state[~units] = IGNORED
         out.append(
             replace(
                 row,
-                state=np.where(soft.argmax(-1) > 0, POSITIVE, NEGATIVE).astype(np.uint8),
+                state=state,
                 where=where,
                 tag=tag,
                 prob=soft[where, tag].astype(np.float32),
                 topic=by_topic[number],
-                mentions=tuple((span.start, span.end, span.label) for span in paths[number]),
+                mentions=tuple((s.start, s.end, s.label) for s in token_spans(row, paths[number])),
             )
         )
     return out

@@ -17,9 +17,10 @@ from typing import Any
 
 from hanspan.config import Config, expand
 from hanspan.data import Document, read_documents, whole, write_documents
+from hanspan.encoders import resolve_encoder
 from hanspan.errors import HanspanError
 from hanspan.evaluate import Report, evaluate
-from hanspan.run import Progress, Stage, commit_of, versions
+from hanspan.run import Progress, Stage, commit_of, digest, versions
 from hanspan.systems import STUDENT, answers_of_systems
 from hanspan.train_settings import TrainSettings
 
@@ -207,9 +208,8 @@ def train_stage(config: Config, out: Path) -> Stage:
     source, output = out / "train.jsonl", out / "run"
     more = _more_for_training(config.train, out)
     files: dict[str, Any] = {key: str(path) for key, path in more.items()}
-    files["replace_from"] = {
-        label: files.pop(f"replace_from.{label}") for label in config.train.replace_from
-    }
+    names = {label: files.pop(f"replace_from.{label}") for label in config.train.replace_from}
+    files["replace_from"] = names
     settings = config.train.model_copy(update={"seed": config.seed, **files})
 
     def work(progress: Progress) -> Mapping[str, Any]:
@@ -219,13 +219,15 @@ def train_stage(config: Config, out: Path) -> Stage:
 
     code = (
         *("agreement", "batches", "decode", "encode", "encoders", "fit", "hidden", "joint"),
-        *("losses", "meta", "model", "ranks", "rows", "run_files", "selftrain", "shapes", "train"),
-        *("train_data", "train_settings"),
+        *("losses", "meta", "model", "ranks", "rows", "run_files", "selftrain", "shapes", "soft"),
+        *("train", "train_data", "train_settings", "word_lists"),
     )
     inputs = (source, soft_path(source), *more.values())
-    return Stage(
-        "train", inputs, (output,), settings.model_dump(mode="json"), code, work, keeps=True
-    )
+    values = settings.model_dump(mode="json")
+    encoder = resolve_encoder(settings.encoder)
+    if isinstance(encoder, Path):  # by its content: the place of the embedded one may change
+        values["encoder's files"] = digest(encoder)
+    return Stage("train", inputs, (output,), values, code, work, keeps=True)
 
 
 def _more_for_training(train: TrainSettings, out: Path) -> dict[str, Path]:

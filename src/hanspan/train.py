@@ -361,11 +361,20 @@ class _Run:
             tags, topics = self._answers(model, held, encoder)
             found = agreement(held, tags, topics)
             temperature, topic_temperature = temperatures(held, tags, topics)
+        meta = ModelMeta(
+            data.labels,
+            data.topics,
+            max_length=settings.max_length,
+            overlap=min(32, settings.max_length // 4),
+            temperature=temperature,
+            topic_temperature=topic_temperature,
+            extra={"mode": settings.mode, "encoder": shown_name(settings.encoder, self.source)},
+        )
         summary = TrainSummary(
             documents=len(data.documents),
             characters=sum(len(document.text) for document in data.documents),
             held_out=len(data.held_documents),
-            encoder=shown_name(settings.encoder, self.source),
+            encoder=meta.extra["encoder"],
             parameters=self.parameters,
             epochs=epochs,
             steps=sum(f.steps for f in self.fits),
@@ -375,21 +384,12 @@ class _Run:
             ),
             loss=round(self.fits[-1].loss, 4) if self.fits else float("nan"),
             agreement=round(found.f1, 4) if found else None,
-            **of_hidden(data, model, encoder, self.bf16),
+            **of_hidden(data, model, encoder, meta, self.bf16),
             topic_agreement=round(found.topic, 4) if found and data.topics else None,
             prior_corrected=self.prior_corrected,
             precision="bf16" if self.bf16 else "fp32",
             warnings=data.warnings,
             model=self.run_dir / "model",
-        )
-        meta = ModelMeta(
-            data.labels,
-            data.topics,
-            max_length=settings.max_length,
-            overlap=min(32, settings.max_length // 4),
-            temperature=temperature,
-            topic_temperature=topic_temperature,
-            extra={"mode": settings.mode, "encoder": summary.encoder},
         )
         if self.main_process:
             row = {**asdict(summary), "model": "model", "settings": settings.model_dump()}

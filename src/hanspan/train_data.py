@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,6 +83,11 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
     hidden: list[tuple[Span, ...]] = [()] * len(documents)
     if settings.hide_rules or settings.hide_mentions:
         documents, soft, hidden = hide(documents, soft, settings.hide_rules, settings.hide_mentions)
+    if settings.hide_rules and not any(hidden):
+        _log.warning(
+            "train.hide_rules: no span was found by %s alone, so nothing is hidden; expected names "
+            "of rules as weak.rules.json has them", ", ".join(settings.hide_rules),
+        )  # fmt: skip
     held = _held_out(documents, settings.held_out)
     kept = [i for i in range(len(documents)) if i not in held]
     chosen = sorted(held)
@@ -108,8 +114,8 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
 
 
 def load_pool(path: str, like: SoftLabels) -> tuple[list[Document], SoftLabels]:
-    """Unlabelled documents, with soft labels that say nothing."""
-    documents = _read(Path(path))
+    """Documents without what labels they may have, with soft labels that say nothing."""
+    documents = [replace(d, spans=(), labels={}) for d in _read(Path(path))]
     lengths = np.cumsum([0, *(len(d.text) for d in documents)]).astype(np.int64)
     empty = np.zeros(0, np.int64)
     return documents, SoftLabels(
@@ -159,8 +165,8 @@ def load_names(
             ) from None
         if not names:
             raise HanspanError(f"train.replace_from.{label}: {path} holds no name")
-        ids = [encoded.ids for encoded in encoder.encode(names)]
-        found[labels.index(label)] = [name for name in ids if len(name)]
+        encoded = encoder.encode(names)
+        found[labels.index(label)] = [e.ids for e in encoded if 0 < len(e.ids) == len(e.units)]
     return found
 
 
@@ -207,11 +213,14 @@ def hand_labels(
 ) -> SoftLabels:
     """Hand labels as soft ones: every character is known, spans with certainty.
 
+    Topics that are not in ``topics`` count as unknown, with a warning that names them.
+
     Raises:
         HanspanError: for a label that is not in ``labels``, or spans that overlap.
     """
     number = {label: i for i, label in enumerate(labels)}
     state, char, tag = [], [], []
+    strange: Counter[str] = Counter()
     topic = np.zeros((len(documents), len(topics)), np.float32)
     at = 0
     for row, document in enumerate(documents):
@@ -235,8 +244,15 @@ def hand_labels(
         char.append(found + at)
         tag.append(tags[found])
         at += len(document.text)
-        if document.labels.get("topic") in topics:
-            topic[row, topics.index(document.labels["topic"])] = 1.0
+        if (said := document.labels.get("topic")) in topics:
+            topic[row, topics.index(said)] = 1.0
+        elif said is not None and topics:
+            strange[said] += 1
+    for name, count in strange.most_common():
+        _log.warning(
+            "%s: found topic %r in %s documents, expected one of %s; it counts as unknown there",
+            source, name, count, ", ".join(topics),
+        )  # fmt: skip
     offsets = np.cumsum([0, *(len(d.text) for d in documents)]).astype(np.int64)
     chars = np.concatenate(char).astype(np.int64)
     return SoftLabels(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from hanspan.errors import HanspanError
 from hanspan.pretrain.exclude import DevTexts, dev_files, normalize, text_of
+from hanspan.pretrain.near import RULE, Said
 from hanspan.pretrain.tokenizer import SEP, CharTable, build_vocab, load_vocab, save_tokenizer
 
 MIN_DUPLICATE = 12  # letters; shorter lines ("第一条") recur by right
@@ -28,11 +29,15 @@ MIN_DUPLICATE = 12  # letters; shorter lines ("第一条") recur by right
 
 @dataclass(frozen=True)
 class Source:
-    """One row of the mixing table: files below the data folder, and its share of all windows."""
+    """One row of the mixing table: files below the data folder, and its share of all windows.
+
+    `about` is what the card calls it.
+    """
 
     name: str
     files: tuple[str, ...]
     weight: float
+    about: str = ""
 
 
 @dataclass
@@ -42,6 +47,7 @@ class SourceCount:
     documents: int = 0
     paragraphs: int = 0
     duplicates: int = 0
+    near: int = 0
     excluded: int = 0
     characters: int = 0
     heldout_characters: int = 0
@@ -88,13 +94,14 @@ def data_folder(settings_value: str | None = None) -> Path:
 
 
 def clean_documents(
-    texts: Iterator[str], seen: set[int], dev: DevTexts, count: SourceCount
+    texts: Iterator[str], seen: set[int], said: Said, dev: DevTexts, count: SourceCount
 ) -> Iterator[str]:
     """Documents without repeated paragraphs and without paragraphs that hold a dev text.
 
-    `seen` carries digests of the paragraphs of earlier sources. Two paragraphs are the same
-    when they agree in letters once digits and punctuation are put aside, so that near
-    duplicates such as reprinted statutes or daily market lines fall out too.
+    `seen` carries digests of the paragraphs of earlier sources, `said` their runs of characters.
+    A paragraph is a duplicate of another when they agree in letters once digits and punctuation
+    are put aside (daily market lines), and a near one when nearly all of it was said in others
+    (amended statutes, reports of one event).
     """
     for text in texts:
         kept = []
@@ -113,6 +120,9 @@ def clean_documents(
                     count.duplicates += 1
                     continue
                 seen.add(key)
+                if said.again(bare):
+                    count.near += 1
+                    continue
             kept.append(paragraph)
         if kept:
             count.documents += 1
@@ -144,6 +154,7 @@ def made_of(
         "vocab_size": vocab_size,
         "heldout_one_in": heldout_one_in,
         "heldout_limit": heldout_limit,
+        "near": RULE,
     }
 
 
@@ -165,11 +176,12 @@ def build_shards(
 ) -> dict[str, SourceCount]:
     """Read every source, write tokenizer and shards under `out`, and return the counts.
 
-    Dev texts under `data/gold/*/dev.jsonl*` are kept out of both parts. At most
+    Dev texts (`dev*.jsonl*` anywhere below `data/gold`) are kept out of both parts. At most
     `heldout_limit` characters a source are held out; documents beyond that go to training.
     """
     dev = DevTexts.from_gold(data / "gold")
     seen: set[int] = set()
+    said = Said()
     counts: dict[str, SourceCount] = {}
     kept: dict[str, tuple[list[str], list[str]]] = {}
     characters: Counter[str] = Counter()
@@ -178,7 +190,7 @@ def build_shards(
         train: list[str] = []
         heldout: list[str] = []
         for name in source.files:
-            for text in clean_documents(read_texts(data / name), seen, dev, count):
+            for text in clean_documents(read_texts(data / name), seen, said, dev, count):
                 size = len(text)
                 wanted = count.heldout_characters + size <= heldout_limit
                 if wanted and is_heldout(text, heldout_one_in):

@@ -37,8 +37,8 @@ def text_of(line: str, place: str) -> str:
 
 
 def dev_files(folder: Path) -> list[Path]:
-    """Every `dev.jsonl`, plain or `.xz`, a folder below `folder`."""
-    return sorted(folder.glob("*/dev.jsonl*"))
+    """Every `dev*.jsonl`, plain or compressed, anywhere below `folder`."""
+    return sorted(p for p in folder.rglob("dev*.jsonl*") if p.is_file())
 
 
 class DevTexts:
@@ -61,7 +61,7 @@ class DevTexts:
 
     @classmethod
     def from_gold(cls, folder: Path) -> "DevTexts":
-        """Texts of every `dev.jsonl`, plain or `.xz`, a folder below `folder`; no label is read."""
+        """Texts of every file that `dev_files` finds; no label is read."""
         paths = dev_files(folder)
         if not paths:
             raise HanspanError(

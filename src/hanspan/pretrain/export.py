@@ -199,21 +199,26 @@ def card(
     for name, characters in unscored.items():
         share = f"{shares[name]:.0%}" if name in shares else ""
         lines.append(f"| {name}, none held out | {share} | {characters:,} | | | |")
+    sources = [s for s in settings.corpus.sources if s.name in sizes]
     lines += [
         "",
-        "Sources: 新闻联播 transcripts (xwlb), finance flashes of FinCUGE and CFSC (finance), "
-        "人民日报 headlines 1996–2022 (headlines), 中新网 2020-03 (chinanews), weekly technology "
-        "notes (tech), titles of THUCNews and FewCLUE (titles), statutes (laws), official media "
-        "(official), provincial work reports 2026 (reports), abstracts of CSL (abstracts), "
-        "Chinese Wikipedia (wiki), and the unlabelled TEXT of the training parts of MSRA "
-        "(newspaper), CLUENER2020 (portal) and THUCNews titles. Labels were not read; sentences "
-        "of development files were taken out before. Several sources state no licence or study "
-        "only; the weights are published under Apache-2.0 without their texts.",
+        "Sources: "
+        + "; ".join(f"{s.name}: {s.about or ', '.join(s.files)}" for s in sources)
+        + ". Of labelled files the text alone was read; repeated and nearly repeated paragraphs "
+        "and sentences of development files were taken out before.",
+        "",
+        f"Batches began at {run['micro_tokens'] * run['ramp'][0][1]:,} tokens a step"
+        + "".join(
+            f", {run['micro_tokens'] * n:,} from {at:,} tokens on" for at, n in run["ramp"][1:]
+        )
+        + f"; {run['schedule']['warmup_steps']} steps of warm-up, weight decay "
+        f"{optim['weight_decay']:g}, gradients clipped at {optim['clip']:g}, seed {run['seed']}. "
+        "The weights are published under Apache-2.0 without the texts.",
         "",
         "## Known gaps",
         "",
-        "Mostly newspaper, television and official language; few dialogues, little fiction, few "
-        "social media, hardly any traditional characters. Characters outside the vocabulary are "
-        "one [UNK] each. It repeats the views and the slant of its sources.",
+        *([settings.corpus.note.strip(), ""] if settings.corpus.note.strip() else []),
+        "Characters outside the vocabulary are one [UNK] each. It repeats the views and the slant "
+        "of its sources.",
     ]
     return "\n".join(lines) + "\n"

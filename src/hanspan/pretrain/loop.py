@@ -18,7 +18,7 @@ from hanspan.data import whole
 from hanspan.errors import HanspanError
 from hanspan.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from hanspan.pretrain.corpus import Shards
-from hanspan.pretrain.heldout import heldout_scores
+from hanspan.pretrain.heldout import cached_floor, heldout_scores
 from hanspan.pretrain.masking import choose_positions, hide
 from hanspan.pretrain.memory import named_memory_errors
 from hanspan.pretrain.network import SparseLoss, build_network
@@ -210,13 +210,14 @@ class Trainer:
         self.tokens += s.micro_tokens * accumulate * self.processes.world
         return total
 
-    def heldout(self) -> dict[str, tuple[float, float]]:
-        """Loss (nats) and accuracy by source on held-out text."""
+    def heldout(self) -> dict[str, Any]:
+        """Loss (nats) and accuracy by source on held-out text, and what neighbours guess there."""
+        rows = self.settings.heldout_rows
         self.model.eval()
         with self._autocast():
-            result = heldout_scores(self.model, self.shards, self.settings.heldout_rows)
+            scores = heldout_scores(self.model, self.shards, rows)
         self.model.train()
-        return result
+        return {"heldout": scores, "floor": cached_floor(self.shards, rows)}
 
     def _log(self, row: dict[str, Any]) -> None:
         if self.processes.rank:
@@ -251,7 +252,7 @@ class Trainer:
             self._steps(stop)
             ended = not here.any(stop.is_set())
             if ended and here.rank == 0:
-                self._log({"heldout": self.heldout()})
+                self._log(self.heldout())
             self.save()
         here.wait()
         here.leave()
@@ -283,7 +284,7 @@ class Trainer:
                 losses, mark, logged = [], self.tokens, now
             if now - evaluated > 60 * s.eval_minutes:
                 if here.rank == 0:
-                    self._log({"heldout": self.heldout()})
+                    self._log(self.heldout())
                 evaluated = time.monotonic()
             if to_save or (milestones and self.tokens >= milestones[0]):
                 self._mean_loss(losses)

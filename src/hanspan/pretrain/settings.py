@@ -25,6 +25,8 @@ class CorpusSettings:
     vocab_size: int = 8192
     heldout_one_in: int = 40
     heldout_limit: int = 40_000
+    note: str = ""
+    """What the card says of licences and gaps of these sources."""
 
     def weights(self) -> dict[str, float]:
         """Share of windows by source."""

@@ -1,5 +1,6 @@
 """Work of a training step, and what the chip could do at best."""
 
+import re
 import time
 
 import torch
@@ -45,7 +46,7 @@ def token_flops(
 
 def sheet_tflops(name: str) -> float | None:
     """The data sheet's bf16 peak of a GPU by its name, or None for one not in the table."""
-    return next((peak for part, peak in _PEAKS if part in name), None)
+    return next((peak for part, peak in _PEAKS if re.search(rf"\b{part}\b", name)), None)
 
 
 def peak_tflops(device: torch.device) -> float:
