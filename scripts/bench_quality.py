@@ -5,7 +5,8 @@ self-training, three seeds distilled, and the supervised reference with the same
 Hand labels serve the reference rows and ``hand + distant`` of dsner alone; choices are made
 without them.
 
-``--steps student`` leaves out the longer ones (student, self-training, distilled, supervised);
+``--steps student`` leaves out the longer ones (student, self-training, distilled, supervised; a
+student is trained in any case);
 ``--groups news,thucnews`` takes some groups; ``--scale 0.2`` a share of the text; ``--curve`` adds
 supervised runs on 100, 300, 1,000 and 3,000 sentences; ``--work DIR`` keeps what is trained, and a
 second call goes on from there; ``key=value`` words are settings of training.
@@ -26,9 +27,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hanspan.errors import HanspanError
 from hanspan.train_settings import TrainSettings
 from hanspan.train_worker import settings_of
 
@@ -36,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import student_bench as bench
 
 CURVE = (100, 300, 1000, 3000)
+STEPS = ("student", "self-training", "distilled", "supervised")
 
 
 def rows_of_group(
@@ -193,8 +197,69 @@ def write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
     path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
+def check_options(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, groups: set[str], steps: set[str]
+) -> None:
+    """End the program where options are wrong or do not fit together."""
+    if unknown := groups - {g.name for g in bench.GROUPS}:
+        parser.error(f"groups {sorted(unknown)}: expected some of "
+                     f"{', '.join(g.name for g in bench.GROUPS)}")  # fmt: skip
+    if steps - set(STEPS) or not (steps or options.model):
+        parser.error(
+            f"--steps {options.steps!r}: expected some of {','.join(STEPS)}, or '' with --model"
+        )
+    if options.model and len(groups) != 1:
+        parser.error("--model: expected one group, such as --groups news")
+    if options.unread and not (options.model and options.weak):
+        parser.error("--unread: expected --model FOLDER and --weak TRAIN.jsonl beside it")
+    if options.plot:
+        if "supervised" not in steps:
+            parser.error(
+                f"--plot: found --steps {options.steps!r}, which leaves no supervised row to "
+                f"draw; expected supervised among them"
+            )
+        sets = [s for g in bench.GROUPS if g.name in groups for s in g.sets]
+        if not any(s.supervised for s in sets):
+            parser.error(
+                f"--plot: found no set with hand labels to learn from in {', '.join(groups)}; "
+                f"expected another group too"
+            )
+        if find_spec("matplotlib") is None:
+            parser.error("--plot: found no matplotlib; type pip install 'hanspan[report]'")
+    bench.make_room(parser, "--json", options.json)
+    bench.make_room(parser, "--plot", options.plot)
+
+
+def run(
+    options: argparse.Namespace, settings: TrainSettings, groups: set[str], steps: set[str]
+) -> list[dict[str, Any]]:
+    """Rows of all chosen groups, written after each."""
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        for group in bench.GROUPS:
+            if group.name not in groups:
+                continue
+            folder = work / group.name
+            if options.model:
+                sets = bench.unread_sets(group, options.weak) if options.unread else group.sets
+                new, scores = rows_of_model(group, sets, options.model, options.weak, folder)
+                rows += new
+                if "supervised" in steps:
+                    counts = [*(CURVE if options.curve else ()), None]
+                    rows += reference_rows(sets, folder, settings, counts, scores, None)
+            else:
+                scale = options.scale or 1.0
+                rows += rows_of_group(
+                    group, folder, scale, settings, options.curve, options.quick, steps
+                )
+            if options.json:
+                write_rows(rows, options.json)
+    return rows
+
+
 def main() -> int:
-    """Run and print one table."""
+    """Run and print one table; returns the exit status, 2 for a mistake of the user."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one small student, two minutes")
     parser.add_argument("--json", type=Path)
@@ -216,41 +281,14 @@ def main() -> int:
         options.groups = options.groups or "dsner_ec"
     if options.steps is None:
         options.steps = "" if options.model else "student,self-training,distilled,supervised"
-    settings = settings_of(words)
-    chosen = set(filter(None, options.groups.split(","))) or {g.name for g in bench.GROUPS}
-    if unknown := chosen - {g.name for g in bench.GROUPS}:
-        parser.error(f"groups {sorted(unknown)}: expected some of "
-                     f"{', '.join(g.name for g in bench.GROUPS)}")  # fmt: skip
-    if options.model and len(chosen) != 1:
-        parser.error("--model: expected one group, such as --groups news")
-    if options.unread and not (options.model and options.weak):
-        parser.error("--unread: expected --model FOLDER and --weak TRAIN.jsonl beside it")
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as temporary:
-        work = options.work or Path(temporary)
-        for group in bench.GROUPS:
-            if group.name in chosen and options.model:
-                folder = work / group.name
-                sets = bench.unread_sets(group, options.weak) if options.unread else group.sets
-                new, scores = rows_of_model(group, sets, options.model, options.weak, folder)
-                rows += new
-                if "supervised" in options.steps:
-                    counts = [*(CURVE if options.curve else ()), None]
-                    rows += reference_rows(sets, folder, settings, counts, scores, None)
-                if options.json:
-                    write_rows(rows, options.json)
-            elif group.name in chosen:
-                rows += rows_of_group(
-                    group,
-                    work / group.name,
-                    options.scale or 1.0,
-                    settings,
-                    options.curve,
-                    options.quick,
-                    set(options.steps.split(",")),
-                )
-                if options.json:
-                    write_rows(rows, options.json)
+    groups = set(filter(None, options.groups.split(","))) or {g.name for g in bench.GROUPS}
+    steps = set(filter(None, options.steps.split(",")))
+    check_options(parser, options, groups, steps)
+    try:
+        rows = run(options, settings_of(words), groups, steps)
+    except HanspanError as err:
+        print(f"bench_quality: {err}", file=sys.stderr)
+        return 2
     print()
     bench.show(rows)
     if options.plot:

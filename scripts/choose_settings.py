@@ -13,8 +13,47 @@ import sys
 from pathlib import Path
 
 from hanspan.choose import choose, rule_groups
+from hanspan.data import NONE
 from hanspan.errors import HanspanError
+from hanspan.train_settings import TrainSettings
 from hanspan.train_worker import settings_of
+
+
+def span_groups(path: Path) -> dict[str, list[str]]:
+    """Groups of rules that find spans, read from a ``weak.rules.json``; no others can be hidden.
+
+    Raises:
+        HanspanError: if there is none, as in a task of topics alone.
+    """
+    groups = rule_groups(path)
+    rules = json.loads(path.read_text("utf-8"))["rules"]
+
+    def finds_spans(name: str) -> bool:
+        return not rules[name].get("topical") and set(rules[name].get("labels", ())) != {NONE}
+
+    found = {group: names for group, names in groups.items() if any(map(finds_spans, names))}
+    if not found:
+        raise HanspanError(
+            f"{path}: found rules of topics alone; groups of rules, and mentions, hide spans "
+            f"only. To choose for topics, train each candidate (python -m hanspan.train_worker) "
+            f"and score it on documents with topics by hand (hanspan evaluate)"
+        )
+    return found
+
+
+def candidate(words: str) -> TrainSettings:
+    """Settings of a candidate.
+
+    Raises:
+        HanspanError: for wrong words, and for those that the groups would write over.
+    """
+    settings = settings_of(words.split())
+    if settings.hide_rules or settings.hide_mentions:
+        raise HanspanError(
+            f"candidate {words!r}: found hide_rules or hide_mentions; expected what is hidden in "
+            f"the word before the candidates, such as names,mentions=0.3"
+        )
+    return settings
 
 
 def main() -> int:
@@ -26,7 +65,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     try:
-        every: dict[str, list[str] | float] = {**rule_groups(options.out / "weak.rules.json")}
+        every: dict[str, list[str] | float] = {**span_groups(options.out / "weak.rules.json")}
         words = options.groups.split(",")
         for word in words:
             name, _, share = word.partition("=")
@@ -34,18 +73,21 @@ def main() -> int:
                 every[word] = settings_of([f"hide_mentions={share}"]).hide_mentions
         if unknown := set(words) - set(every):
             raise HanspanError(
-                f"groups {sorted(unknown)}: expected mentions=SHARE, or some of {', '.join(every)}"
+                f"groups {sorted(unknown)}: no group of rules that find spans is called so; "
+                f"expected mentions=SHARE, or some of {', '.join(every)}"
             )
         ranked = choose(
             options.out / "train.jsonl",
             options.out / "choose",
-            {given: settings_of(given.split()) for given in options.candidates},
+            {given: candidate(given) for given in options.candidates},
             {name: every[name] for name in words},
             progress=lambda done, total, what: print(f"{done} of {total}: {what}", flush=True),
         )
     except HanspanError as err:
         print(f"choose_settings: {err}", file=sys.stderr)
         return 2
+    for group in sorted(set(words) - {group for c in ranked for group in c.by_group}):
+        print(f"{group}: no span in the held-out documents, so it is left out of the scores")
     rows = []
     for choice in ranked:
         parts = [

@@ -106,6 +106,18 @@ def cell(scores: list[float]) -> str:
     return f"{statistics.mean(scores):.1f} ({spread:.1f})" if scores else "-"
 
 
+def make_room(parser: argparse.ArgumentParser, option: str, path: Path | None) -> None:
+    """Make the folder of a file that is written at the end: hours later is too late to fail."""
+    if path is None:
+        return
+    if path.is_dir():
+        parser.error(f"{option} {path}: found a folder; expected a file in it, to be written")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        parser.error(f"{option} {path}: its folder cannot be made: {err}; expected another place")
+
+
 def main() -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -124,6 +136,8 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, metavar="PNG", help="scores over tokens")
     parser.add_argument("--fill-mask", type=int, metavar="N", help="N examples of a page, no more")
     args = parser.parse_args()
+    make_room(parser, "--json", args.json)
+    make_room(parser, "--plot", args.plot)
 
     import torch
     from transformers.utils import logging

@@ -5,13 +5,16 @@ pytest tests/test_scripts.py
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -146,3 +149,194 @@ def test_a_bench_refuses_text_of_another_share(
     assert student_bench.weak_labels(group, tmp_path, 0.2) == tmp_path / "train.jsonl"
     with pytest.raises(SystemExit, match=r"drawn with --scale 0\.2; found --scale 1"):
         student_bench.weak_labels(group, tmp_path, 1.0)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, name: str, *words: object) -> ModuleType:
+    """A script as a module, with these words on its command line."""
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.setattr("sys.argv", [f"{name}.py", *map(str, words)])
+    return importlib.import_module(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps", "self_training"], "student,self-training,distilled,supervised"),
+        (["--steps", ""], "or '' with --model"),
+        (["--plot", "x.png", "--steps", "student"], "expected supervised among them"),
+        (["--plot", "x.png", "--groups", "tnews"], "no set with hand labels"),
+        (["--plot", "x.png"], "no matplotlib; type pip install"),
+        (["--json", "."], "found a folder"),
+        (["--json", "file/x.json"], "its folder cannot be made"),
+        (["--groups", "newz"], "expected some of news,"),
+    ],
+)
+def test_bench_quality_names_wrong_options_at_the_start(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    module = load(monkeypatch, "bench_quality", *words)
+    monkeypatch.setattr(module, "find_spec", lambda _: None)  # no matplotlib
+    with pytest.raises(SystemExit) as end:
+        module.main()
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_bench_quality_makes_the_folders_of_its_files_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, picture = tmp_path / "a/b/x.json", tmp_path / "c/d/x.png"
+    module = load(monkeypatch, "bench_quality", "--json", table, "--plot", picture)
+    seen: list[set[str]] = []
+
+    def run(_: Any, __: Any, groups: set[str], steps: set[str]) -> list[Any]:
+        assert table.parent.is_dir()
+        assert picture.parent.is_dir()
+        seen.append(steps)
+        return []
+
+    monkeypatch.setattr(module, "find_spec", lambda _: object())
+    monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr(module, "draw_curve", lambda *_: None)
+    assert module.main() == 0
+    model = ["--model", tmp_path, "--groups", "news", "--steps", ""]
+    assert load(monkeypatch, "bench_quality", *model).main() == 0
+    assert seen == [set(module.STEPS), set()]
+
+
+@pytest.mark.parametrize("name", ["bench_quality", "bench_ablation"])
+def test_a_bench_names_a_wrong_setting_in_one_message(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HANSPAN_DATA", str(tmp_path))
+    assert load(monkeypatch, name, "epoch=2").main() == 2
+    assert capsys.readouterr().err.startswith(f"{name}: epoch: ")
+    assert load(monkeypatch, name, "lr=[1").main() == 2
+    assert "'lr=[1': found a value that is not YAML" in capsys.readouterr().err
+
+
+def test_probe_encoder_makes_the_folders_of_its_files_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--json", tmp_path / "a/x.json", "--plot", tmp_path / "b/x.png"]
+    module = load(monkeypatch, "probe_encoder", *words, "--encoders", "/no/such/folder")
+    assert module.main() == 2
+    assert (tmp_path / "a").is_dir()
+    assert (tmp_path / "b").is_dir()
+    for option in ("--json", "--plot"):
+        monkeypatch.setattr("sys.argv", ["probe_encoder.py", option, str(tmp_path)])
+        with pytest.raises(SystemExit, match="2"):
+            module.main()
+        assert f"{option} {tmp_path}: found a folder" in capsys.readouterr().err
+
+
+def test_the_ablation_tells_topics_and_leaves_out_lists_that_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    from hanspan import Document
+    from hanspan.data import Span
+
+    table = tmp_path / "new/x.json"
+    words = ["--pieces", "topic,replace_from", "--seeds", "2", "--json", table]
+    module = load(monkeypatch, "bench_ablation", *words)
+    bench = module.bench
+    span = (Span(0, 2, "PER"),)
+    gold = [Document(n, "张三来了", span, {"topic": "world"}) for n in "ab"]
+    changes: list[dict[str, str]] = []
+
+    def student(_: Path, folder: Path, settings: Any) -> Path:
+        assert table.parent.is_dir()
+        changes.append(settings.replace_from)
+        return folder
+
+    def predicted(model: Path, documents: Iterable[Document]) -> list[Document]:
+        """Spans and half of the topics are right; both in the second run of the balanced."""
+        wrong = model.name != "with-topics-balanced-1"
+        named = {"a": "world", "b": "economy" if wrong else "world"}
+        return [replace(d, labels={"topic": named[d.id]}) for d in documents]
+
+    monkeypatch.setenv("HANSPAN_DATA", str(tmp_path))
+    monkeypatch.setattr(bench, "weak_labels", lambda *_: tmp_path / "train.jsonl")
+    monkeypatch.setattr(bench, "student", student)
+    monkeypatch.setattr(bench, "predicted", predicted)
+    monkeypatch.setattr(
+        bench,
+        "gold_of",
+        lambda s: gold if "news" in s.name else [replace(d, labels={}) for d in gold],
+    )
+    assert module.main() == 0
+    out = capsys.readouterr().out
+    assert "with names of lists replaced: left out, no such file: " in out
+    rows = {r["what"]: r for r in json.loads(table.read_text("utf-8"))}
+    assert {what for what in rows if what.endswith("topics")} == {
+        "news: full recipe, topics",
+        "news: with topics balanced, topics",
+    }
+    balanced = rows["news: with topics balanced, topics"]
+    assert (balanced["unit"], balanced["value"], balanced["peer_value"]) == ("% of topics", 75, 50)
+    assert (balanced["runs"], balanced["spread"]) == ([50, 100], 35.36)
+    assert rows["news: no topic head"]["value"] == rows["msra: full recipe"]["value"] == 100
+    for name in module.LISTS.values():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("北京大学", "utf-8")
+    changes.clear()
+    assert module.main() == 0
+    listed = [files for files in changes if files]
+    assert listed == 2 * [{k: str(tmp_path / name) for k, name in module.LISTS.items()}]
+
+
+def weak_rules(folder: Path, **rules: dict[str, Any]) -> None:
+    text = json.dumps({"rules": {f"rule:{name}": row for name, row in rules.items()}})
+    (folder / "weak.rules.json").write_text(text, "utf-8")
+
+
+def test_choose_settings_names_what_cannot_be_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(groups: str, *candidates: str) -> str:
+        assert load(monkeypatch, "choose_settings", tmp_path, groups, *candidates).main() == 2
+        return capsys.readouterr().err
+
+    topic = {"topical": True, "group": "", "labels": ["world"]}
+    weak_rules(
+        tmp_path,
+        date={"topical": False, "group": "time", "labels": ["TIME"]},
+        no={"topical": False, "group": "", "labels": ["NONE"]},
+        world=topic,
+    )
+    for wrong in ("typo", "rule:world", "rule:no"):
+        text = said(f"time,{wrong}", "epochs=2")
+        assert f"groups ['{wrong}']: no group of rules that find spans" in text
+        assert text.endswith("or some of time\n")
+    assert "epoch: " in said("time", "epoch=2")
+    assert "not YAML" in said("time", "lr=[1")
+    assert "expected what is hidden in the word before" in said("time", "hide_rules=[typo]")
+    weak_rules(tmp_path, world=topic)
+    for groups in ("rule:world", "mentions=0.3"):
+        text = said(groups, "epochs=2")
+        assert "rules of topics alone" in text
+        assert "hanspan evaluate" in text
+
+
+def test_choose_settings_tells_a_group_without_spans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {name: {"group": "", "labels": ["PER"]} for name in ("one", "two")}
+    weak_rules(tmp_path, **rows)
+    module = load(monkeypatch, "choose_settings", tmp_path, "rule:one,rule:two", "epochs=2")
+    found = SimpleNamespace(recovered=0.5, agreement=0.5, whole=0.5)
+    choice = SimpleNamespace(name="epochs=2", score=0.5, by_group={"rule:one": found})
+    monkeypatch.setattr(module, "choose", lambda *_, **__: [choice])
+    assert module.main() == 0
+    out = capsys.readouterr().out
+    assert "rule:two: no span in the held-out documents" in out
+    assert "rule:one: no span" not in out

@@ -24,14 +24,22 @@ def settings_of(words: Sequence[str]) -> TrainSettings:
     """Settings from ``key=value`` words, values read as YAML.
 
     Raises:
-        ConfigError: naming each key that is unknown or has a wrong value.
+        ConfigError: naming each key that is unknown or has a wrong value, or the word that is no
+            such pair.
     """
     values = {}
     for word in words:
         key, sign, value = word.partition("=")
-        if not sign:
+        if not sign or not key:
             raise ConfigError(f"{word!r}: expected key=value, such as epochs=3")
-        values[key] = yaml.safe_load(value)
+        try:
+            values[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as err:  # ValueError: a date that does not exist
+            problem = getattr(err, "problem", None) or str(err).splitlines()[0]
+            raise ConfigError(
+                f"{word!r}: found a value that is not YAML ({problem}); expected key=value, the "
+                f"value as YAML, such as epochs=3 or hide_rules=[date,year]"
+            ) from None
     try:
         return TrainSettings(**values)
     except ValidationError as err:
