@@ -127,7 +127,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="100 labels, one seed, few epochs")
     parser.add_argument("--tasks", default="CLUENER,MSRA,THUCNews")
     parser.add_argument("--labels", default="100,1000,all")
-    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--seeds", default="1,2,3", help="'' for the untrained network alone")
     parser.add_argument("--untrained-seeds", metavar="SEEDS", help="'' for none; as --seeds")
     parser.add_argument("--rate", type=float, help="learning rate; the training's own choice")
     parser.add_argument("--rows", type=Path, default=Path("runs/probe/rows.json"), metavar="FILE")
@@ -193,7 +193,7 @@ def parse_filters(
 
     try:
         counts = [None if c == "all" else int(c) for c in args.labels.split(",")]
-        seeds = [int(s) for s in args.seeds.split(",")]
+        seeds = [int(s) for s in args.seeds.split(",") if s]
         without = seeds
         if args.untrained_seeds is not None:
             without = [int(s) for s in args.untrained_seeds.split(",") if s]
@@ -245,6 +245,8 @@ def run_table(encoders: list[str], args: argparse.Namespace) -> list[dict[str, A
                 flush=True,
             )
             for source, scores in zip(encoders, ours, strict=True):
+                if not scores:
+                    continue
                 mean = statistics.mean(scores)
                 spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
                 if tokens[source]:

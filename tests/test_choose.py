@@ -85,6 +85,12 @@ def test_nothing_to_choose_by_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         rule_groups(tmp_path / "weak.rules.json")
 
 
+def test_a_candidate_that_holds_nothing_out_is_named_before_any_training(tmp_path: Path) -> None:
+    wanted = {"plain": TrainSettings(), "all in": TrainSettings(held_out=0)}
+    with pytest.raises(HanspanError, match="'all in': found held_out=0"):
+        choose(tmp_path / "train.jsonl", tmp_path, wanted, {"names": ["a"]})
+
+
 def test_harmonic_mean() -> None:
     assert harmonic(0.5, 1.0) == pytest.approx(2 / 3)
     assert harmonic(0.0, 1.0) == 0.0

@@ -95,6 +95,9 @@ def choose(
 
     if not candidates or not groups:
         raise HanspanError("nothing to choose by; expected at least one candidate and one group")
+    for name, settings in candidates.items():
+        if not settings.held_out:
+            raise HanspanError(f"candidate {name!r}: found held_out=0, expected a share above 0")
     found: dict[str, dict[str, Found]] = {name: {} for name in candidates}
     total = len(candidates) * len(groups)
     for number, (name, settings) in enumerate(candidates.items()):
