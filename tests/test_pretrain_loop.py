@@ -81,10 +81,12 @@ def test_a_killed_run_gives_the_losses_of_the_unbroken_one(
     assert len(losses(tmp_path / "whole")) == 11
 
 
+@pytest.mark.parametrize("log_every", [1, 4])
 def test_sigterm_saves_the_step_it_came_in(
-    shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_every: int
 ) -> None:
-    settings = replace(RUN, network=replace(NETWORK, dropout=0.1))
+    """A line of the log is the mean of all its steps, those before the stop too."""
+    settings = replace(RUN, network=replace(NETWORK, dropout=0.1), log_every=log_every)
     Trainer(settings, shards, tmp_path / "whole").run()
     stopped = Trainer(settings, shards, tmp_path / "stopped")
     plain = stopped.train_step

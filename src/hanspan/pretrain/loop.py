@@ -104,6 +104,7 @@ class Trainer:
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0
+        self.losses: list[torch.Tensor] = []  # of the steps since the last line of the log
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "checkpoint.safetensors"
         if self.path.exists():
@@ -129,6 +130,9 @@ class Trainer:
         progress = load_checkpoint(self.path, self.model, self.optimizers, exact)
         self.step, self.tokens = progress["step"], progress["tokens"]
         self.seconds = progress["seconds"]
+        self.losses = [
+            torch.tensor(loss, device=self.device) for loss in progress.get("losses", ())
+        ]
         self.sampler.restore(progress["sampler"])
         self.drawn = progress["sampler"]
         log = self.folder / "log.jsonl"
@@ -148,6 +152,7 @@ class Trainer:
             "seconds": round(self.seconds, 1),
         }
         progress["sampler"] = self.drawn
+        progress["losses"] = [float(loss) for loss in self.losses]
         progress["run"] = asdict(self.settings)  # for the card
         exact = self.settings.exact(self.shards)
         save_checkpoint(path or self.path, self.model, self.optimizers, progress, exact)
@@ -262,18 +267,18 @@ class Trainer:
         s, here = self.settings, self.processes
         began = saved = evaluated = logged = last = time.monotonic()
         milestones = [m for m in s.milestones if m > self.tokens]
-        losses: list[torch.Tensor] = []
         mark = self.tokens
         flops = token_flops(s.network, s.masks, s.windows)
         peak = s.peak_tflops or peak_tflops(self.device)
         while not here.any(self.done(began) or stop.is_set()):
-            losses.append(self.train_step())
+            self.losses.append(self.train_step())
             now = time.monotonic()
             self.seconds += now - last
             last = now
             to_save = now - saved > 60 * s.checkpoint_minutes
             if self.step % s.log_every == 0:
-                loss = self._mean_loss(losses)
+                loss = self._mean_loss()
+                self.losses = []
                 if not self.path.exists():  # where a log lies, a checkpoint lies
                     self.save()
                 now = time.monotonic()  # the loss has waited for the GPU
@@ -281,23 +286,23 @@ class Trainer:
                 row = {"loss": round(loss, 4), "tokens_per_s": round(speed)}
                 row["share_of_peak"] = round(speed * flops / here.world / peak / 1e12, 4)
                 self._log(row)
-                losses, mark, logged = [], self.tokens, now
+                mark, logged = self.tokens, now
             if now - evaluated > 60 * s.eval_minutes:
                 if here.rank == 0:
                     self._log(self.heldout())
                 evaluated = time.monotonic()
             if to_save or (milestones and self.tokens >= milestones[0]):
-                self._mean_loss(losses)
+                self._mean_loss()
             if to_save:
                 self.save()
                 saved = time.monotonic()
             if milestones and self.tokens >= milestones[0]:
                 self.save(self.folder / f"checkpoint-{milestones.pop(0)}.safetensors")
-        self._mean_loss(losses)
+        self._mean_loss()
 
-    def _mean_loss(self, losses: list[torch.Tensor]) -> float:
-        """Mean over steps; a loss that is no number stops the run before it is saved."""
-        mean = float(torch.stack(losses).double().mean()) if losses else 0.0
+    def _mean_loss(self) -> float:
+        """Mean since the last line; a loss that is no number stops the run before it is saved."""
+        mean = float(torch.stack(self.losses).double().mean()) if self.losses else 0.0
         if not math.isfinite(mean):
             raise HanspanError(
                 f"pretrain: the loss is {mean} near step {self.step}; the last checkpoint in "
