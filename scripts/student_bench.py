@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hanspan.data import Document, Span, read_documents, write_documents
+from hanspan.data import Document, Span, open_text, read_documents, write_documents
 from hanspan.evaluate import Report, Score, evaluate, flat
 from hanspan.pretrain.exclude import normalize
 from hanspan.train import train
@@ -57,7 +57,8 @@ class Group:
     rules: str | None
     sets: tuple[GoldSet, ...]
     text: dict[str, int]
-    """Files under the data folder, and how many documents are drawn from each."""
+    """Files under the data folder, and how many documents are drawn from each; ``FILE#SOURCE``
+    means the rows of that source alone."""
     weak: str | None = None
     """Ready distant labels instead of rules."""
     hand: str | None = None
@@ -103,6 +104,12 @@ GROUPS = (
         {"unlabelled/news_titles.jsonl.xz": 60000},
     ),
     Group(
+        "tnews_own",
+        "tnews",
+        (GoldSet("tnews own", "tnews/dev.jsonl", {}, None, 45.0),),
+        {"unlabelled/news_titles.jsonl.xz#FewCLUE/tnews unlabeled": 60000},
+    ),
+    Group(
         "dsner_ec",
         None,
         (GoldSet("dsner_ec", "dsner_ec/dev.jsonl", {}, "dsner_ec/train.jsonl", 61.45, 44.02),),
@@ -144,9 +151,17 @@ def data_folder() -> Path:
     return Path(os.environ["HANSPAN_DATA"])
 
 
-def draw(path: Path, count: int, seed: int) -> list[Document]:
-    """``count`` documents of a file, without their labels; text of a gold set stays text."""
-    if ".txt" in path.name:
+def draw(path: Path, count: int, seed: int, source: str = "") -> list[Document]:
+    """``count`` documents of a file, without their labels; text of a gold set stays text.
+
+    ``source``: rows of this source alone.
+    """
+    if source:
+        with open_text(path) as stream:
+            rows = [json.loads(line) for line in stream]
+        kept = [row["text"] for row in rows if row.get("source") == source]
+        found = [Document(f"{path.name}-{i}", text) for i, text in enumerate(kept)]
+    elif ".txt" in path.name:
         import lzma
 
         with lzma.open(path, "rt", encoding="utf-8") as stream:
@@ -156,6 +171,12 @@ def draw(path: Path, count: int, seed: int) -> list[Document]:
     found = [d for d in found if d.text]
     rng = random.Random(f"{seed}-{path.name}")
     return rng.sample(found, min(count, len(found)))
+
+
+def draw_of(name: str, count: int, seed: int) -> list[Document]:
+    """:func:`draw` for a name of :attr:`Group.text`."""
+    file, _, source = name.partition("#")
+    return draw(data_folder() / file, count, seed, source)
 
 
 def weak_labels(group: Group, folder: Path, scale: float, seed: int = 1) -> Path:
@@ -186,7 +207,7 @@ def weak_labels(group: Group, folder: Path, scale: float, seed: int = 1) -> Path
     documents = [
         document
         for name, count in group.text.items()
-        for document in draw(data_folder() / name, max(20, int(count * scale)), seed)
+        for document in draw_of(name, max(20, int(count * scale)), seed)
         if document.text not in held
     ]
     write_documents(folder / "documents.jsonl", documents)

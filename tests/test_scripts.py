@@ -340,3 +340,16 @@ def test_choose_settings_tells_a_group_without_spans(
     out = capsys.readouterr().out
     assert "rule:two: no span in the held-out documents" in out
     assert "rule:one: no span" not in out
+
+
+def test_text_of_one_source_alone_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.setenv("HANSPAN_DATA", str(tmp_path))
+    import student_bench
+
+    rows = [{"text": f"标题{i}", "source": "甲 乙" if i % 2 else "丙"} for i in range(9)]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "titles.jsonl").write_text(lines, "utf-8")
+    own = student_bench.draw_of("titles.jsonl#甲 乙", 100, 1)
+    assert sorted(d.text for d in own) == ["标题1", "标题3", "标题5", "标题7"]
+    assert len(student_bench.draw_of("titles.jsonl", 100, 1)) == 9
