@@ -25,6 +25,7 @@ from hanspan.train_worker import settings_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import student_bench as bench
+from outputs import make_room
 
 LISTS = {
     "COM": "lexicons/listed_company_short.txt",
@@ -162,7 +163,7 @@ def main() -> int:
             for name, change in pieces.items()
             if name == "full recipe" or any(word in held[name] for word in wanted)
         }
-    bench.make_room(parser, "--json", options.json)
+    make_room(parser, "--json", options.json)
     try:
         run(options, with_lists(pieces), settings_of(words))
     except HanspanError as err:

@@ -37,6 +37,7 @@ from hanspan.train_worker import settings_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import student_bench as bench
+from outputs import make_room
 
 CURVE = (100, 300, 1000, 3000)
 STEPS = ("student", "self-training", "distilled", "supervised")
@@ -219,15 +220,15 @@ def check_options(
                 f"draw; expected supervised among them"
             )
         sets = [s for g in bench.GROUPS if g.name in groups for s in g.sets]
-        if not any(s.supervised for s in sets):
+        if not any(s.supervised and (s.unread or not options.unread) for s in sets):
             parser.error(
                 f"--plot: found no set with hand labels to learn from in {', '.join(groups)}; "
                 f"expected another group too"
             )
         if find_spec("matplotlib") is None:
             parser.error("--plot: found no matplotlib; type pip install 'hanspan[report]'")
-    bench.make_room(parser, "--json", options.json)
-    bench.make_room(parser, "--plot", options.plot)
+    make_room(parser, "--json", options.json)
+    make_room(parser, "--plot", options.plot)
 
 
 def run(

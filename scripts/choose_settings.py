@@ -18,6 +18,9 @@ from hanspan.errors import HanspanError
 from hanspan.train_settings import TrainSettings
 from hanspan.train_worker import settings_of
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from outputs import make_room
+
 
 def span_groups(path: Path) -> dict[str, list[str]]:
     """Groups of rules that find spans, read from a ``weak.rules.json``; no others can be hidden.
@@ -64,6 +67,7 @@ def main() -> int:
     parser.add_argument("candidates", nargs="+")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    make_room(parser, "--json", options.json)
     try:
         every: dict[str, list[str] | float] = {**span_groups(options.out / "weak.rules.json")}
         words = options.groups.split(",")

@@ -110,6 +110,13 @@ def branch(settings: PretrainSettings, target: Path, decay_tokens: int | None) -
     if not begun.exists():
         source = Path(settings.folder) / "checkpoint.safetensors"
         wanted = read_header(source)  # a broken checkpoint is an error here, not later
+        begun_at = wanted[0].get("run", {}).get("schedule", {}).get("decay_from")
+        if begun_at is not None and begun_at < wanted[0]["tokens"]:
+            raise HanspanError(
+                f"pretrain: the rate of {settings.folder} has been falling since {begun_at:,} "
+                f"tokens; branch from a checkpoint-TOKENS.safetensors of before: copy it into a "
+                f"new folder as {source.name} and give folder=THAT"
+            )
         other = target / "checkpoint.safetensors"
         if other.exists() and read_header(other) != wanted:  # else a copy that was cut off
             raise HanspanError(

@@ -22,6 +22,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from outputs import make_room
+
 if TYPE_CHECKING:
     from hanspan.pretrain.probe import KeptRows, ProbeSet
 
@@ -106,18 +109,6 @@ def cell(scores: list[float]) -> str:
     return f"{statistics.mean(scores):.1f} ({spread:.1f})" if scores else "-"
 
 
-def make_room(parser: argparse.ArgumentParser, option: str, path: Path | None) -> None:
-    """Make the folder of a file that is written at the end: hours later is too late to fail."""
-    if path is None:
-        return
-    if path.is_dir():
-        parser.error(f"{option} {path}: found a folder; expected a file in it, to be written")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        parser.error(f"{option} {path}: its folder cannot be made: {err}; expected another place")
-
-
 def main() -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -127,7 +118,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="100 labels, one seed, few epochs")
     parser.add_argument("--tasks", default="CLUENER,MSRA,THUCNews")
     parser.add_argument("--labels", default="100,1000,all")
-    parser.add_argument("--seeds", default="1,2,3", help="'' for the untrained network alone")
+    parser.add_argument("--seeds", default="1,2,3", help="'' and --untrained-seeds: that one alone")
     parser.add_argument("--untrained-seeds", metavar="SEEDS", help="'' for none; as --seeds")
     parser.add_argument("--rate", type=float, help="learning rate; the training's own choice")
     parser.add_argument("--rows", type=Path, default=Path("runs/probe/rows.json"), metavar="FILE")
@@ -202,6 +193,8 @@ def parse_filters(
             f"probe: {error}; expected such as --labels 100,all --seeds 1"
         ) from error
     tasks = args.tasks.split(",")
+    if not seeds and not without:
+        raise HanspanError("probe: no seeds; expected --seeds 1,2 or --untrained-seeds 1,2")
     unknown = set(tasks) - {s.name for s in SETS}
     if unknown:
         raise HanspanError(

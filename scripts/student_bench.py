@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -130,18 +129,6 @@ GROUPS = (
 
 
 _UNREAD = 3000
-
-
-def make_room(parser: argparse.ArgumentParser, option: str, path: Path | None) -> None:
-    """Make the folder of a file that is written at the end: hours later is too late to fail."""
-    if path is None:
-        return
-    if path.is_dir():
-        parser.error(f"{option} {path}: found a folder; expected a file in it, to be written")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        parser.error(f"{option} {path}: its folder cannot be made: {err}; expected another place")
 
 
 def data_folder() -> Path:

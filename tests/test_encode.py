@@ -103,6 +103,22 @@ def test_offsets_of_other_tokenizers_never_overlap(encoder: TextEncoder, text: s
     assert not len(row.end) or row.end[-1] <= len(text)
 
 
+def test_the_mark_before_a_first_word_does_not_take_its_place() -> None:
+    """As XLM-R's pieces: a lone mark with the word's first character for its offsets."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    inner = Tokenizer(
+        models.Unigram(
+            [("<unk>", 0.0), ("\u2581", -2.0), ("北京", -3.0), ("大学", -3.0), ("说", -4.0)],
+            unk_id=0,
+            byte_fallback=False,
+        )
+    )
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    (row,) = TextEncoder(inner).encode(["北京大学说"])
+    assert list(zip(row.start.tolist(), row.end.tolist(), strict=True)) == [(0, 2), (2, 4), (4, 5)]
+
+
 def test_byte_pieces_of_a_character_share_one_unit() -> None:
     (row,) = BYTE.encode(["合a"])
     assert len(row.ids) == 4

@@ -341,6 +341,20 @@ def test_a_branch_goes_over_no_other_run_and_its_card_tells_its_decay(
     assert "at 0.003;" in told  # the run's own rate, not that of the config of today
 
 
+def test_a_rate_does_not_fall_in_tokens_that_are_over(here: Path, command: Any) -> None:
+    """Neither in a run that was longer without its falling, nor from the start once more."""
+    status, error = command("run.schedule.decay_from=100", "run.max_tokens=5000")
+    assert status == 2
+    assert "its rate was to fall from none on; found run.schedule.decay_from=100" in error
+    decay = ["run.schedule.decay_from=4096", "run.schedule.decay_tokens=512", "run.max_tokens=null"]
+    assert command(*decay) == (0, "")
+    assert command(*decay) == (0, "")  # its own end
+    status, error = command("--branch", here / "late", "--decay-tokens", "512", *decay)
+    assert status == 2
+    assert "has been falling since 4,096 tokens" in error
+    assert not (here / "late").exists()
+
+
 def test_weights_of_another_vocabulary_are_not_exported(here: Path, command: Any) -> None:
     source = here / "data/unlabelled/titles.txt"
     source.write_text(

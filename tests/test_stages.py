@@ -176,7 +176,10 @@ def test_another_encoder_in_the_same_folder_is_another_training(tmp_path: Path) 
 
     before = settings()
     assert settings() == before
-    (encoder / "README.md").write_text("another one\n", "utf-8")
+    (encoder / "README.md").write_text("another card\n", "utf-8")
+    assert settings() == before
+    with (encoder / "model.safetensors").open("ab") as weights:
+        weights.write(b" ")
     assert settings() != before
 
 

@@ -146,6 +146,9 @@ def _from_offsets(ids: Sequence[int], offsets: Sequence[tuple[int, int]], text: 
     for token, (start, end) in enumerate(offsets):  # bytes and Metaspace take the space before
         if end - start > 1 and (word := text[start:end].lstrip()):
             spans[token, 0] = end - len(word)
+    # A mark of a word's beginning that the word's own token covers: not a place of its own.
+    covered = (spans[:-1, 0] == spans[1:, 0]) & (spans[:-1, 1] < spans[1:, 1])
+    spans[:-1][covered, 1] = spans[:-1][covered, 0]
     ends = np.maximum.accumulate(np.concatenate([[0], spans[:, 1]]))[:-1]
     # An empty token, or a further piece of a character that is taken, carries no label.
     units = np.flatnonzero((spans[:, 1] > spans[:, 0]) & (spans[:, 0] >= ends))

@@ -167,8 +167,8 @@ class StudentTrainer(Trainer):
 def _logged_before(row: Mapping[str, str | None], step: int) -> bool:
     """Whether a line of the log is whole and not of a step that will run again."""
     try:
-        return int(row["step"] or "") <= step and float(row["loss"] or "") is not None
-    except (KeyError, ValueError):  # the kill came amid the line
+        return int(row["step"] or "") <= step and None not in row.values()
+    except ValueError:  # the kill came amid the line
         return False
 
 

@@ -207,7 +207,7 @@ def _in_tokens(
 def mine_mentions(rows: Sequence[Row], least: int = 1) -> dict[int, list[NDArray[np.int64]]]:
     """Token ids of the distinct labelled mentions of each type that occur ``least`` times.
 
-    Mentions with a character of several tokens are left out: nothing would tell which these are.
+    Mentions with tokens that are no units are left out: nothing would tell which these are.
     """
     seen: dict[tuple[int, bytes], int] = {}
     for row in rows:

@@ -17,7 +17,6 @@ from typing import Any
 
 from hanspan.config import Config, expand
 from hanspan.data import Document, read_documents, whole, write_documents
-from hanspan.encoders import resolve_encoder
 from hanspan.errors import HanspanError
 from hanspan.evaluate import Report, evaluate
 from hanspan.run import Progress, Stage, commit_of, digest, versions
@@ -204,6 +203,7 @@ def aggregate_stage(config: Config, out: Path) -> Stage:
 def train_stage(config: Config, out: Path) -> Stage:
     """Soft labels to a model: ``run/``."""
     from hanspan.soft import soft_path
+    from hanspan.train_data import encoder_files
 
     source, output = out / "train.jsonl", out / "run"
     more = _more_for_training(config.train, out)
@@ -224,9 +224,8 @@ def train_stage(config: Config, out: Path) -> Stage:
     )
     inputs = (source, soft_path(source), *more.values())
     values = settings.model_dump(mode="json")
-    encoder = resolve_encoder(settings.encoder)
-    if isinstance(encoder, Path):  # by its content: the place of the embedded one may change
-        values["encoder's files"] = digest(encoder)
+    # By content: the place of the embedded one may change.
+    values["encoder's files"] = {p.name: digest(p) for p in encoder_files(settings.encoder)}
     return Stage("train", inputs, (output,), values, code, work, keeps=True)
 
 

@@ -166,14 +166,32 @@ def load_names(
         if not names:
             raise HanspanError(f"train.replace_from.{label}: {path} holds no name")
         encoded = encoder.encode(names)
-        found[labels.index(label)] = [e.ids for e in encoded if 0 < len(e.ids) == len(e.units)]
+        bare = [e.ids[e.units[0] :] if len(e.units) else e.ids for e in encoded]
+        kept = [i for i, e in zip(bare, encoded, strict=True) if 0 < len(i) == len(e.units)]
+        if not kept:
+            raise HanspanError(
+                f"train.replace_from.{label}: the encoder splits a character of every name in "
+                f"{path}; expected names it knows, or another encoder"
+            )
+        if left := len(names) - len(kept):
+            _log.warning(
+                "train.replace_from.%s: %s of %s names are left out, a character of theirs is "
+                "split by the encoder", label, left, len(names),
+            )  # fmt: skip
+        found[labels.index(label)] = kept
     return found
+
+
+def encoder_files(name: str) -> list[Path]:
+    """Weights, config and tokenizer of an encoder that is a folder; else nothing."""
+    folder = Path(str(resolve_encoder(name)))
+    kinds = {".safetensors", ".json", ".txt", ".model"}
+    return sorted(p for p in folder.iterdir() if p.suffix in kinds) if folder.is_dir() else []
 
 
 def files_digest(path: str | os.PathLike[str], settings: TrainSettings) -> str:
     """Hash of all files that a training reads: labels, pool, names, a folder's encoder."""
-    path, encoder = Path(path), Path(str(resolve_encoder(settings.encoder)))
-    own = sorted(encoder.iterdir()) if encoder.is_dir() else []
+    path, own = Path(path), encoder_files(settings.encoder)
     more = (settings.hand, settings.pool, settings.select_gold, *settings.replace_from.values())
     total = hashlib.blake2b(digest_size=16)
     for file in (path, soft_path(path), *(Path(name) for name in more if name), *own):

@@ -154,7 +154,7 @@ def made_of(
         "vocab_size": vocab_size,
         "heldout_one_in": heldout_one_in,
         "heldout_limit": heldout_limit,
-        "near": RULE,
+        "near_duplicates": RULE,
     }
 
 

@@ -5,6 +5,7 @@ A paragraph is dropped when, punctuation and spaces aside, it holds a sentence o
 """
 
 import json
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -38,7 +39,8 @@ def text_of(line: str, place: str) -> str:
 
 def dev_files(folder: Path) -> list[Path]:
     """Every `dev*.jsonl`, plain or compressed, anywhere below `folder`."""
-    return sorted(p for p in folder.rglob("dev*.jsonl*") if p.is_file())
+    places = (place for place, _, _ in os.walk(folder, followlinks=True))
+    return sorted(p for place in places for p in Path(place).glob("dev*.jsonl*") if p.is_file())
 
 
 class DevTexts:

@@ -207,9 +207,12 @@ def card(
         + ". Of labelled files the text alone was read; repeated and nearly repeated paragraphs "
         "and sentences of development files were taken out before.",
         "",
-        f"Batches began at {run['micro_tokens'] * run['ramp'][0][1]:,} tokens a step"
-        + "".join(
-            f", {run['micro_tokens'] * n:,} from {at:,} tokens on" for at, n in run["ramp"][1:]
+        "Batches began at "
+        + ", ".join(
+            f"{run['micro_tokens'] * count * progress.get('world', 1):,} tokens a step"
+            + (f" from {at:,} tokens on" if at else "")
+            for at, count in run["ramp"]
+            if at < progress["tokens"]
         )
         + f"; {run['schedule']['warmup_steps']} steps of warm-up, weight decay "
         f"{optim['weight_decay']:g}, gradients clipped at {optim['clip']:g}, seed {run['seed']}. "

@@ -42,8 +42,11 @@ def cached_floor(shards: Shards, rows: int) -> dict[str, float]:
     path = _floor_path(shards.folder, rows)
     if not path.exists():
         floor = neighbour_floor(shards.train, shards.heldout, shards.vocab_size, rows)
-        with whole(path) as temporary:
-            temporary.write_text(json.dumps(floor), encoding="utf-8")
+        try:
+            with whole(path) as temporary:
+                temporary.write_text(json.dumps(floor), encoding="utf-8")
+        except OSError:  # shards that may be read alone
+            return floor
     return json.loads(path.read_text(encoding="utf-8"))
 
 

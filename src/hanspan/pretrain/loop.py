@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,7 @@ class Trainer:
         self.tokens = 0
         self.seconds = 0.0
         self.losses: list[torch.Tensor] = []  # of the steps since the last line of the log
+        self.floor: dict[str, float] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "checkpoint.safetensors"
         if self.path.exists():
@@ -128,6 +129,7 @@ class Trainer:
     def _resume(self) -> None:
         exact = self.settings.exact(self.shards)
         progress = load_checkpoint(self.path, self.model, self.optimizers, exact)
+        self._check_decay(progress)
         self.step, self.tokens = progress["step"], progress["tokens"]
         self.seconds = progress["seconds"]
         self.losses = [
@@ -142,6 +144,17 @@ class Trainer:
                 text = "".join(r + "\n" for r in rows if _logged_before(r, self.step))
                 temporary.write_text(text, encoding="utf-8")
 
+    def _check_decay(self, progress: Mapping[str, Any]) -> None:
+        """A rate cannot have fallen in tokens that were trained without its falling."""
+        before = progress.get("run", {}).get("schedule", {}).get("decay_from")
+        now, tokens = self.settings.schedule.decay_from, progress["tokens"]
+        if now is not None and now < tokens and now != before:
+            raise HanspanError(
+                f"pretrain: {self.path} has {tokens:,} tokens, and its rate was to fall from "
+                f"{before or 'none'} on; found run.schedule.decay_from={now}, expected the same, "
+                f"or {tokens} or more"
+            )
+
     def save(self, path: Path | None = None) -> None:
         """Write a checkpoint (rank 0 only)."""
         if self.processes.rank:
@@ -152,6 +165,7 @@ class Trainer:
             "seconds": round(self.seconds, 1),
         }
         progress["sampler"] = self.drawn
+        progress["world"] = self.processes.world
         progress["losses"] = [float(loss) for loss in self.losses]
         progress["run"] = asdict(self.settings)  # for the card
         exact = self.settings.exact(self.shards)
@@ -222,7 +236,8 @@ class Trainer:
         with self._autocast():
             scores = heldout_scores(self.model, self.shards, rows)
         self.model.train()
-        return {"heldout": scores, "floor": cached_floor(self.shards, rows)}
+        self.floor = self.floor or cached_floor(self.shards, rows)
+        return {"heldout": scores, "floor": self.floor}
 
     def _log(self, row: dict[str, Any]) -> None:
         if self.processes.rank:
@@ -244,7 +259,7 @@ class Trainer:
         )
 
     def run(self) -> bool:
-        """Train to the end of the settings; the last thing written is a checkpoint.
+        """Train to the end of the settings, save, and measure what came out.
 
         Returns:
             Whether the end was reached; False where Ctrl-C or SIGTERM asked to stop before.
@@ -256,9 +271,9 @@ class Trainer:
         ):
             self._steps(stop)
             ended = not here.any(stop.is_set())
+            self.save()
             if ended and here.rank == 0:
                 self._log(self.heldout())
-            self.save()
         here.wait()
         here.leave()
         return ended

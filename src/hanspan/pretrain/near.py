@@ -11,7 +11,7 @@ N = 8  # characters of a run; longer than stock phrases, shorter than what an ed
 M = 8  # one run in so many is kept
 LEAST = 4  # kept runs below which nothing is said
 SHARE = 0.8
-RULE = f"{SHARE:g} of one in {M} runs of {N}"
+RULE = f"{SHARE:g} of at least {LEAST} of one in {M} runs of {N}"
 """What shards record, so that those of another rule are made anew."""
 
 _FACTORS = np.array([pow(0x9E3779B97F4A7C15, i, 1 << 64) for i in range(1, N + 1)], np.uint64)
