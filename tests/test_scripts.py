@@ -353,3 +353,19 @@ def test_text_of_one_source_alone_is_drawn(tmp_path: Path, monkeypatch: pytest.M
     own = student_bench.draw_of("titles.jsonl#甲 乙", 100, 1)
     assert sorted(d.text for d in own) == ["标题1", "标题3", "标题5", "标题7"]
     assert len(student_bench.draw_of("titles.jsonl", 100, 1)) == 9
+
+
+def test_new_spans_are_those_that_share_no_character_with_a_vote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import new_spans
+    from hanspan.data import Document, Span
+
+    text = "一。韩冰在合肥说。二"
+    given = Document("d", text, (Span(2, 4, "PER"), Span(5, 7, "LOC"), Span(7, 8, "X")))
+    votes = Document("d", text, (Span(6, 8, "LOC"), Span(2, 4, "NONE")))
+    (new,) = new_spans.untouched(given, votes)  # a vote for "no entity" is none for an entity
+    assert (new.start, new.end) == (2, 4)
+    assert new_spans.in_its_sentence(text, new) == "[韩冰]在合肥说"
+    assert new_spans.in_its_sentence("韩冰", Span(0, 2, "PER")) == "[韩冰]"
