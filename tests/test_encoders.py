@@ -72,7 +72,28 @@ def write_roberta(folder: Path) -> Any:
     return transformers.RobertaForMaskedLM(config)
 
 
-@pytest.mark.parametrize("write", [write_bert, write_roberta])
+def write_xlm_roberta(folder: Path) -> Any:
+    """Pieces of raw text, with a mark where a word begins that may stand alone."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    scores = [(piece, -1.0 * len(marks)) for piece in ("\u2581", "合肥", *"市委年发布股，2034Open")]
+    inner = Tokenizer(models.Unigram([*((m, 0.0) for m in marks), *scores], unk_id=3))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = dict(zip(("bos", "pad", "eos", "unk", "mask"), marks, strict=True))
+    names |= {"cls": "<s>", "sep": "</s>"}
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, **{f"{key}_token": value for key, value in names.items()}
+    )
+    tokenizer.save_pretrained(folder)
+    config = transformers.XLMRobertaConfig(vocab_size=len(tokenizer), pad_token_id=1, **SHAPE)
+    return transformers.XLMRobertaForMaskedLM(config)
+
+
+@pytest.mark.parametrize("write", [write_bert, write_roberta, write_xlm_roberta])
 def test_encoders_with_word_pieces_keep_offsets(write: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     write(tmp_path).save_pretrained(tmp_path)
