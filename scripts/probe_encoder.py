@@ -19,6 +19,7 @@ import os
 import re
 import statistics
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,8 @@ def main() -> int:
     args = parser.parse_args()
     make_room(parser, "--json", args.json)
     make_room(parser, "--plot", args.plot)
+    if args.plot and find_spec("matplotlib") is None:
+        parser.error("--plot: found no matplotlib; type pip install 'hanspan[report]'")
 
     import torch
     from transformers.utils import logging
