@@ -13,35 +13,12 @@ import sys
 from pathlib import Path
 
 from hanspan.choose import choose, rule_groups
-from hanspan.data import NONE
 from hanspan.errors import HanspanError
 from hanspan.train_settings import TrainSettings
 from hanspan.train_worker import settings_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from outputs import make_room
-
-
-def span_groups(path: Path) -> dict[str, list[str]]:
-    """Groups of rules that find spans, read from a ``weak.rules.json``; no others can be hidden.
-
-    Raises:
-        HanspanError: if there is none, as in a task of topics alone.
-    """
-    groups = rule_groups(path)
-    rules = json.loads(path.read_text("utf-8"))["rules"]
-
-    def finds_spans(name: str) -> bool:
-        return not rules[name].get("topical") and set(rules[name].get("labels", ())) != {NONE}
-
-    found = {group: names for group, names in groups.items() if any(map(finds_spans, names))}
-    if not found:
-        raise HanspanError(
-            f"{path}: found rules of topics alone; groups of rules, and mentions, hide spans "
-            f"only. To choose for topics, train each candidate (python -m hanspan.train_worker) "
-            f"and score it on documents with topics by hand (hanspan evaluate)"
-        )
-    return found
 
 
 def candidate(words: str) -> TrainSettings:
@@ -69,7 +46,7 @@ def main() -> int:
     options = parser.parse_args()
     make_room(parser, "--json", options.json)
     try:
-        every: dict[str, list[str] | float] = {**span_groups(options.out / "weak.rules.json")}
+        every: dict[str, list[str] | float] = {**rule_groups(options.out / "weak.rules.json")}
         words = options.groups.split(",")
         for word in words:
             name, _, share = word.partition("=")

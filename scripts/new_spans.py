@@ -16,12 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hanspan import Extractor
-from hanspan.data import NONE, Document, Span, read_documents, write_documents
+from hanspan.data import NONE, Document, Span, read_documents
 from hanspan.errors import HanspanError
 from hanspan.pages import pages
-from hanspan.weak import label
-
-_ENDS = "。！？!?；;\n"
+from hanspan.rules import load_rules
+from hanspan.text import sentences
 
 
 def untouched(document: Document, votes: Document) -> Iterator[Span]:
@@ -34,11 +33,10 @@ def untouched(document: Document, votes: Document) -> Iterator[Span]:
 
 def in_its_sentence(text: str, span: Span) -> str:
     """The sentence around a span, which stands in brackets."""
-    start = max(text.rfind(end, 0, span.start) for end in _ENDS) + 1
-    ends = [at for end in _ENDS if (at := text.find(end, span.end)) >= 0]
-    stop = min(ends, default=len(text))
+    around = [(s, e) for s, e in sentences(text) if s < span.end and span.start < e]
+    start, stop = min(span.start, around[0][0]), max(span.end, around[-1][1])
     inside = f"[{text[span.start : span.end]}]"
-    return (text[start : span.start] + inside + text[span.end : stop]).strip()
+    return text[start : span.start] + inside + text[span.end : stop]
 
 
 def main() -> int:
@@ -58,23 +56,20 @@ def main() -> int:
         files = [Path(os.environ["HANSPAN_DATA"]) / "pages" / "newspaper_page.txt"]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            bare, voted = Path(folder) / "documents.jsonl", Path(folder) / "weak.jsonl"
-            pages(files, bare)
-            documents = [d.with_spans(()) for d in read_documents(bare)]
-            write_documents(bare, documents)
-            label(bare, voted, options.rules)
-            votes = list(read_documents(voted))
+            pages(files, Path(folder) / "documents.jsonl")
+            documents = list(read_documents(Path(folder) / "documents.jsonl"))
+        votes = map(load_rules(options.rules).apply, documents)
         model = [str(options.model)] if options.model else []
         with Extractor.from_pretrained(*model) as extract:
             found = list(extract.pipe([d.text for d in documents]))
+        new = [
+            (document, span)
+            for document, vote in zip(found, votes, strict=True)
+            for span in untouched(document, vote)
+        ]
     except HanspanError as err:
         print(f"new_spans: {err}", file=sys.stderr)
         return 2
-    new = [
-        (document, span)
-        for document, vote in zip(found, votes, strict=True)
-        for span in untouched(document, vote)
-    ]
     for document, span in new[: options.count]:
         place = in_its_sentence(document.text, span)
         print(f"{span.label:<9} {span.score:.2f}  {place}")

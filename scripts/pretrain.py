@@ -128,8 +128,6 @@ def branch(settings: PretrainSettings, target: Path, decay_tokens: int | None) -
         for name in ("checkpoint.safetensors", begun.name):  # the last says that it is done
             shutil.copyfile(source, target / "copy.part")
             (target / "copy.part").replace(target / name)
-    elif not (target / LENGTH).is_file():  # begun before lengths were kept
-        (target / LENGTH).write_text(str(decay_tokens or DECAY_TOKENS), encoding="utf-8")
     before = _decay_length(target)
     if decay_tokens not in (None, before):
         raise HanspanError(

@@ -138,11 +138,13 @@ def data_folder() -> Path:
     return Path(os.environ["HANSPAN_DATA"])
 
 
-def draw(path: Path, count: int, seed: int, source: str = "") -> list[Document]:
-    """``count`` documents of a file, without their labels; text of a gold set stays text.
+def draw(name: str, count: int, seed: int) -> list[Document]:
+    """``count`` documents, without their labels; text of a gold set stays text.
 
-    ``source``: rows of this source alone.
+    ``name`` as in :attr:`Group.text`.
     """
+    file, _, source = name.partition("#")
+    path = data_folder() / file
     if source:
         with open_text(path) as stream:
             rows = [json.loads(line) for line in stream]
@@ -158,12 +160,6 @@ def draw(path: Path, count: int, seed: int, source: str = "") -> list[Document]:
     found = [d for d in found if d.text]
     rng = random.Random(f"{seed}-{path.name}")
     return rng.sample(found, min(count, len(found)))
-
-
-def draw_of(name: str, count: int, seed: int) -> list[Document]:
-    """:func:`draw` for a name of :attr:`Group.text`."""
-    file, _, source = name.partition("#")
-    return draw(data_folder() / file, count, seed, source)
 
 
 def weak_labels(group: Group, folder: Path, scale: float, seed: int = 1) -> Path:
@@ -194,7 +190,7 @@ def weak_labels(group: Group, folder: Path, scale: float, seed: int = 1) -> Path
     documents = [
         document
         for name, count in group.text.items()
-        for document in draw_of(name, max(20, int(count * scale)), seed)
+        for document in draw(name, max(20, int(count * scale)), seed)
         if document.text not in held
     ]
     write_documents(folder / "documents.jsonl", documents)

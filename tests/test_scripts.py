@@ -350,9 +350,9 @@ def test_text_of_one_source_alone_is_drawn(tmp_path: Path, monkeypatch: pytest.M
     rows = [{"text": f"标题{i}", "source": "甲 乙" if i % 2 else "丙"} for i in range(9)]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (tmp_path / "titles.jsonl").write_text(lines, "utf-8")
-    own = student_bench.draw_of("titles.jsonl#甲 乙", 100, 1)
+    own = student_bench.draw("titles.jsonl#甲 乙", 100, 1)
     assert sorted(d.text for d in own) == ["标题1", "标题3", "标题5", "标题7"]
-    assert len(student_bench.draw_of("titles.jsonl", 100, 1)) == 9
+    assert len(student_bench.draw("titles.jsonl", 100, 1)) == 9
 
 
 def test_new_spans_are_those_that_share_no_character_with_a_vote(
@@ -367,5 +367,5 @@ def test_new_spans_are_those_that_share_no_character_with_a_vote(
     votes = Document("d", text, (Span(6, 8, "LOC"), Span(2, 4, "NONE")))
     (new,) = new_spans.untouched(given, votes)  # a vote for "no entity" is none for an entity
     assert (new.start, new.end) == (2, 4)
-    assert new_spans.in_its_sentence(text, new) == "[韩冰]在合肥说"
+    assert new_spans.in_its_sentence(text, new) == "[韩冰]在合肥说。"
     assert new_spans.in_its_sentence("韩冰", Span(0, 2, "PER")) == "[韩冰]"

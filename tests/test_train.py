@@ -242,7 +242,7 @@ def test_a_log_cut_by_a_kill_is_gone_on_from(tmp_path: Path) -> None:
 
     with pytest.raises(Killed):
         train(path, tmp_path / "cut", settings, progress=kill)
-    log = tmp_path / "cut/work/student-1/log.csv"
+    log = tmp_path / "cut" / "work" / "student-1" / "log.csv"
     log.write_text(log.read_text("utf-8") + "4,1.", "utf-8")
     log.write_text(log.read_text("utf-8") + "\n4", "utf-8")
     train(path, tmp_path / "cut", settings)
@@ -781,7 +781,8 @@ def test_hiding_takes_spans_of_hidden_rules_alone() -> None:
     assert recovered([gone], [(Span(3, 4, "LOC", 0.4),)]) == (1, 1)
     assert recovered([gone], [(Span(3, 4, "PER"),)]) == (0, 1)
     rules = {"rule:a": {"group": "g"}, "rule:b": {"group": "g"}, "rule:c": {"group": ""}}
-    assert groups_of(rules) == {"g": ["rule:a", "rule:b"], "rule:c": ["rule:c"]}
+    others = {"rule:t": {"group": "g", "topical": True}, "rule:n": {"labels": ["NONE"]}}
+    assert groups_of(rules | others) == {"g": ["rule:a", "rule:b"], "rule:c": ["rule:c"]}
 
 
 def test_hidden_mentions_are_hidden_wherever_they_stand() -> None:

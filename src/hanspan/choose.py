@@ -46,10 +46,10 @@ class Choice:
 
 
 def rule_groups(path: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """Rules by group, read from a ``weak.rules.json``.
+    """Rules that find spans by group, read from a ``weak.rules.json``; no others can be hidden.
 
     Raises:
-        HanspanError: if the file is missing or is no such file.
+        HanspanError: if the file is missing, is no such file, or has rules of topics alone.
     """
     path = Path(path)
     if not path.is_file():
@@ -57,9 +57,16 @@ def rule_groups(path: str | os.PathLike[str]) -> dict[str, list[str]]:
             f"{path}: no such file; expected the rules file that 'hanspan label' writes"
         )
     try:
-        return groups_of(json.loads(path.read_text("utf-8"))["rules"])
+        found = groups_of(json.loads(path.read_text("utf-8"))["rules"])
     except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as err:
         raise HanspanError(f"{path}: damaged or no rules file ({err})") from None
+    if not found:
+        raise HanspanError(
+            f"{path}: found rules of topics alone; groups of rules, and mentions, hide spans "
+            f"only. To choose for topics, train each candidate (python -m hanspan.train_worker) "
+            f"and score it on documents with topics by hand (hanspan evaluate)"
+        )
+    return found
 
 
 def harmonic(one: float, two: float) -> float:

@@ -65,6 +65,13 @@ def resolve_encoder(name: str) -> Path | str:
     return name
 
 
+def encoder_files(name: str) -> list[Path]:
+    """Weights, config and tokenizer of an encoder that is a folder; else nothing."""
+    folder = Path(str(resolve_encoder(name)))
+    kinds = {".safetensors", ".json", ".txt", ".model"}
+    return sorted(p for p in folder.iterdir() if p.suffix in kinds) if folder.is_dir() else []
+
+
 def _check_folder(folder: Path) -> None:
     """Raise unless a folder holds a config and weights that can be read without pickle."""
     if not (folder / "config.json").is_file():

@@ -11,10 +11,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from hanspan.data import Document, Span
+from hanspan.data import NONE, Document, Span
 from hanspan.soft import UNKNOWN, SoftLabels
 
 
@@ -76,9 +77,14 @@ def recovered(hidden: Sequence[Sequence[Span]], found: Sequence[Sequence[Span]])
     return back, total
 
 
-def groups_of(rules: Mapping[str, Mapping[str, object]]) -> dict[str, list[str]]:
-    """Rules by group, from the ``rules`` of ``weak.rules.json``; a rule without one is alone."""
+def groups_of(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Rules that find spans by group, from the ``rules`` of ``weak.rules.json``.
+
+    A rule without a group is alone.
+    """
     found: dict[str, list[str]] = {}
     for name, rule in rules.items():
+        if rule.get("topical") or set(rule.get("labels", ())) == {NONE}:
+            continue
         found.setdefault(str(rule.get("group") or name), []).append(name)
     return found

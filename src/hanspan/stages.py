@@ -17,6 +17,7 @@ from typing import Any
 
 from hanspan.config import Config, expand
 from hanspan.data import Document, read_documents, whole, write_documents
+from hanspan.encoders import encoder_files
 from hanspan.errors import HanspanError
 from hanspan.evaluate import Report, evaluate
 from hanspan.run import Progress, Stage, commit_of, digest, versions
@@ -203,7 +204,6 @@ def aggregate_stage(config: Config, out: Path) -> Stage:
 def train_stage(config: Config, out: Path) -> Stage:
     """Soft labels to a model: ``run/``."""
     from hanspan.soft import soft_path
-    from hanspan.train_data import encoder_files
 
     source, output = out / "train.jsonl", out / "run"
     more = _more_for_training(config.train, out)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hanspan.data import ENTITY, NONE, Document, Span, read_documents
 from hanspan.decode import spans_to_tags
 from hanspan.encode import TextEncoder
-from hanspan.encoders import resolve_encoder
+from hanspan.encoders import encoder_files
 from hanspan.errors import HanspanError
 from hanspan.hidden import hide
 from hanspan.soft import NEGATIVE, POSITIVE, SoftLabels, likeliest, soft_path
@@ -180,13 +180,6 @@ def load_names(
             )  # fmt: skip
         found[labels.index(label)] = kept
     return found
-
-
-def encoder_files(name: str) -> list[Path]:
-    """Weights, config and tokenizer of an encoder that is a folder; else nothing."""
-    folder = Path(str(resolve_encoder(name)))
-    kinds = {".safetensors", ".json", ".txt", ".model"}
-    return sorted(p for p in folder.iterdir() if p.suffix in kinds) if folder.is_dir() else []
 
 
 def files_digest(path: str | os.PathLike[str], settings: TrainSettings) -> str:
