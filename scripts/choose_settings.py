@@ -1,8 +1,9 @@
 """python scripts/choose_settings.py RUN_OUT GROUP,GROUP 'epochs=3' 'epochs=6 lr=3e-4' [--json FILE]
 
 Rank settings of training without gold: RUN_OUT is the folder of a ``hanspan run`` (train.jsonl and
-weak.rules.json are read), the groups are those of its rules, hidden one at a time, or mentions=0.3
-for a share of all mentions, and each further word is a candidate.
+weak.rules.json are read), the groups are those of its rules, hidden one at a time, mentions=0.3
+for a share of all mentions, or words=0.3 for a share of the words of topic rules (weak.jsonl is
+read too; ``--rules`` names rules of your own), and each further word is a candidate.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from hanspan.choose import choose, rule_groups
+from hanspan.choose import choose, rule_groups, without_words
 from hanspan.errors import HanspanError
 from hanspan.train_settings import TrainSettings
 from hanspan.train_worker import settings_of
@@ -36,39 +38,66 @@ def candidate(words: str) -> TrainSettings:
     return settings
 
 
+def what_to_hide(
+    out: Path, words: Sequence[str], rules: str | None
+) -> dict[str, list[str] | float | Path]:
+    """What each word before the candidates hides.
+
+    Raises:
+        HanspanError: for a word that nothing is called by, or rules that are not there.
+    """
+    shares: dict[str, float] = {}
+    for word in words:
+        name, _, share = word.partition("=")
+        if name in ("mentions", "words") and share:
+            # Both are a number from 0 to below 1, and settings say what is wrong with another.
+            shares[word] = settings_of([f"hide_mentions={share}"]).hide_mentions
+    found: dict[str, list[str] | float | Path] = {}
+    hidden = {word for word in shares if word.startswith("words=")}
+    if spans := set(words) - hidden:
+        groups = rule_groups(out / "weak.rules.json")
+        if unknown := spans - set(groups) - set(shares):
+            raise HanspanError(
+                f"groups {sorted(unknown)}: no group of rules that find spans is called so; "
+                f"expected mentions=SHARE, words=SHARE, or some of {', '.join(groups)}"
+            )
+        found = {word: shares.get(word, groups.get(word, [])) for word in words if word in spans}
+    for word in sorted(hidden):
+        path = out / "choose" / f"{word}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found[word] = without_words(out / "weak.jsonl", path, shares[word], rules)
+    return found
+
+
 def main() -> int:
     """Run and print the ranking."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("groups")
     parser.add_argument("candidates", nargs="+")
+    parser.add_argument("--rules", help="set or YAML file that voted, for words=SHARE")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     make_room(parser, "--json", options.json)
     try:
-        every: dict[str, list[str] | float] = {**rule_groups(options.out / "weak.rules.json")}
         words = options.groups.split(",")
-        for word in words:
-            name, _, share = word.partition("=")
-            if name == "mentions" and share:
-                every[word] = settings_of([f"hide_mentions={share}"]).hide_mentions
-        if unknown := set(words) - set(every):
-            raise HanspanError(
-                f"groups {sorted(unknown)}: no group of rules that find spans is called so; "
-                f"expected mentions=SHARE, or some of {', '.join(every)}"
-            )
+        candidates = {given: candidate(given) for given in options.candidates}
+        every = what_to_hide(options.out, words, options.rules)
         ranked = choose(
             options.out / "train.jsonl",
             options.out / "choose",
-            {given: candidate(given) for given in options.candidates},
-            {name: every[name] for name in words},
+            candidates,
+            every,
             progress=lambda done, total, what: print(f"{done} of {total}: {what}", flush=True),
         )
     except HanspanError as err:
         print(f"choose_settings: {err}", file=sys.stderr)
         return 2
     for group in sorted(set(words) - {group for c in ranked for group in c.by_group}):
-        print(f"{group}: no span in the held-out documents, so it is left out of the scores")
+        print(
+            f"{group}: no span or changed topic in the held-out documents, so it is left out "
+            f"of the scores"
+        )
     rows = []
     for choice in ranked:
         parts = [

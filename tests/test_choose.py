@@ -8,10 +8,15 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hanspan.choose import choose, harmonic, rule_groups
+from hanspan.agreement import of_topics
+from hanspan.choose import choose, harmonic, rule_groups, without_words
+from hanspan.data import Document, read_documents, write_documents
 from hanspan.errors import HanspanError
-from hanspan.train_data import files_digest
+from hanspan.hidden import is_drawn
+from hanspan.labelmodel import aggregate
+from hanspan.train_data import files_digest, load_train_data
 from hanspan.train_settings import TrainSettings
+from hanspan.weak import label
 
 
 class Summary:
@@ -76,7 +81,7 @@ def test_nothing_to_choose_by_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(HanspanError, match="expected at least one candidate"):
         choose("x.jsonl", tmp_path, {}, {"A": ["a"]})
     monkeypatch.setattr("hanspan.train.train", lambda *_: Summary(None, 0.5))
-    with pytest.raises(HanspanError, match="none of the groups A has a span"):
+    with pytest.raises(HanspanError, match="none of A has a span, or a topic"):
         choose("x.jsonl", tmp_path, {"one": TrainSettings()}, {"A": ["a"]})
     with pytest.raises(HanspanError, match="no such file"):
         rule_groups(tmp_path / "weak.rules.json")
@@ -94,3 +99,77 @@ def test_a_candidate_that_holds_nothing_out_is_named_before_any_training(tmp_pat
 def test_harmonic_mean() -> None:
     assert harmonic(0.5, 1.0) == pytest.approx(2 / 3)
     assert harmonic(0.0, 1.0) == 0.0
+
+
+WORDS = {"wood": "松柏杉桦", "metal": "铜铁锡铅"}
+
+
+@pytest.fixture
+def topics_run(tmp_path: Path) -> Path:
+    """Documents of two topics with two of a topic's words each, voted on and aggregated."""
+    rules = "name: t\ntopics: [wood, metal]\nrules:\n" + "".join(
+        f"  {topic}: {{kind: keywords, topic: {topic}, words: [{', '.join(words)}]}}\n"
+        for topic, words in WORDS.items()
+    )
+    (tmp_path / "rules.yaml").write_text(rules, "utf-8")
+    texts = [
+        f"{one}的{two}，第{number}号"
+        for number in range(2)
+        for words in WORDS.values()
+        for one in words
+        for two in words
+    ]
+    documents = [Document(str(i), text) for i, text in enumerate(texts)]
+    write_documents(tmp_path / "documents.jsonl", documents)
+    label(tmp_path / "documents.jsonl", tmp_path / "weak.jsonl", tmp_path / "rules.yaml")
+    aggregate(tmp_path / "weak.jsonl", tmp_path / "train.jsonl")
+    return tmp_path
+
+
+def test_words_of_topic_rules_are_hidden(topics_run: Path) -> None:
+    every = {word for words in WORDS.values() for word in words}
+    drawn = {word for word in every if is_drawn(word, 0.4)}
+    assert drawn
+    assert drawn < every
+    rules = str(topics_run / "rules.yaml")
+    path = without_words(topics_run / "weak.jsonl", topics_run / "less.jsonl", 0.4, rules)
+    for before, after in zip(
+        read_documents(topics_run / "train.jsonl"), read_documents(path), strict=True
+    ):
+        assert before.text == after.text
+        shown = bool(set(after.text) & (every - drawn))
+        assert after.labels.get("topic") == (before.labels["topic"] if shown else None)
+
+
+def test_topics_that_hidden_words_took_rank(topics_run: Path) -> None:
+    rules = str(topics_run / "rules.yaml")
+    train_path = topics_run / "train.jsonl"
+    less = without_words(topics_run / "weak.jsonl", topics_run / "less.jsonl", 0.4, rules)
+    plain = TrainSettings(encoder="random:tiny", epochs=1, held_out=0.5)
+    (choice,) = choose(train_path, topics_run / "runs", {"one": plain}, {"words=0.4": less})
+    found = choice.by_group["words=0.4"]
+    assert choice.score == found.recovered
+    model = topics_run / "runs" / "one" / "words=0.4" / "model"
+    figures = of_topics(model, less, train_path, plain)
+    assert figures == {
+        "recovered": found.recovered, "agreement": found.agreement, "whole": found.whole,
+    }  # fmt: skip
+    held = load_train_data(less, plain).held_documents
+    gone = sum("topic" not in document.labels for document in held)
+    assert 0 < gone < len(held)
+    share = (gone * found.recovered + (len(held) - gone) * found.agreement) / len(held)
+    assert found.whole == pytest.approx(share, abs=1e-3)
+    with pytest.raises(HanspanError, match="none of words has a span, or a topic that changes"):
+        choose(train_path, topics_run / "all", {"all": plain}, {"words": train_path})
+
+
+def test_hidden_words_need_the_rules_that_voted(topics_run: Path) -> None:
+    weak, out, rules = topics_run / "weak.jsonl", topics_run / "x.jsonl", topics_run / "rules.yaml"
+    with pytest.raises(HanspanError, match=r"t: no such rule set.*expected --rules FILE"):
+        without_words(weak, out, 0.4)
+    with pytest.raises(HanspanError, match="share of 0 holds none"):
+        without_words(weak, out, 0.0, str(rules))
+    rules.write_text(rules.read_text("utf-8").replace("松", "竹"), "utf-8")
+    with pytest.raises(HanspanError, match=r"not by the rules .* as they are now"):
+        without_words(weak, out, 0.4, str(rules))
+    assert not out.exists()

@@ -117,6 +117,16 @@ def test_one_pass_of_the_encoder() -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+@pytest.mark.parametrize("topics", [TOPICS, ("a",)])
+def test_topics_alone(topics: tuple[str, ...], name: str, tmp_path: Path) -> None:
+    model = build_model(None, (), topics, CONFIGS[name]()).eval()
+    save_model(model, tokenizer(), tmp_path, ModelMeta((), topics, max_length=32))
+    again, _, meta = load_model(tmp_path)
+    assert meta.topics == topics
+    assert close(forward_fn(again)(*batch())[1], forward_fn(model)(*batch())[1])
+
+
 def test_without_topics_and_without_labels(tmp_path: Path) -> None:
     for number, (labels, topics) in enumerate([(LABELS, ()), ((), TOPICS)]):
         model = build_model(None, labels, topics, CONFIGS["esm"]()).eval()

@@ -351,3 +351,45 @@ def test_compile_re2_has_no_output(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HanspanError, match="look-behind"):
         compile_re2("(?<=a)b", "rule 'x'")
     assert capfd.readouterr() == ("", "")
+
+
+def test_topic_rules_tell_what_they_counted(tmp_path: Path) -> None:
+    body = """rules:
+  a:
+    kind: keywords
+    topic: economy
+    words: {央行: 2, 市场: 0.5}
+    patterns: {'涨[0-9]+%': 1}
+    title_patterns: {'^降准': 3}
+    sources: {finance: 4}
+  b: {kind: keywords, topic: politics, words: [政协]}
+"""
+    document = Document(
+        "x", "央行：市场涨8%。市场", meta={"title": "降准", "source": "finance news"}
+    )
+    rules = make(tmp_path, body)
+    (vote,) = rules.votes(document)[1]
+    counted = rules.counted(document)
+    assert counted == {
+        "rule:a": {"央行": 2, "市场": 1, "涨8%": 1, "^降准": 3, "source finance": 4},
+        "rule:b": {},
+    }
+    total = sum(counted["rule:a"].values())
+    assert vote.score == pytest.approx(total / (total + 4))
+
+
+def test_topic_rules_that_know_fewer_words(tmp_path: Path) -> None:
+    body = """rules:
+  a: {kind: keywords, topic: economy, words: {央行: 2, 市场: 1}, patterns: {'涨[0-9]+%': 1}}
+  b: {kind: keywords, topic: politics, words: [政协]}
+  c: {kind: lexicon, label: ORG, entries: [央行]}
+"""
+    rules = make(tmp_path, body)
+    fewer = rules.counting(lambda word: word != "央行")
+    document = Document("x", "央行：市场涨8%，政协", meta={"title": "无"})
+    assert fewer.counted(document) == {"rule:a": {"市场": 1, "涨8%": 1}, "rule:b": {"政协": 1}}
+    assert found(fewer, document.text) == found(rules, document.text)
+    assert rules.counted(document)["rule:a"]["央行"] == 2  # the set itself is as it was
+    assert fewer.version != rules.version
+    assert fewer.hashes["b"] == rules.hashes["b"]
+    assert rules.counting(lambda word: True).version == rules.version

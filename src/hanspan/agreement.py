@@ -6,6 +6,7 @@ it touches a character that a rule labelled, or that is certainly no entity.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hanspan.data import read_documents
 from hanspan.decode import decode, log_softmax
-from hanspan.encode import TextEncoder, tag_texts
+from hanspan.encode import TextEncoder, tag_documents, tag_texts
+from hanspan.errors import HanspanError
 from hanspan.hidden import recovered
 from hanspan.meta import ModelMeta
 from hanspan.rows import Row, token_spans, unit_logits
 from hanspan.soft import NEGATIVE, POSITIVE
-from hanspan.train_data import TrainData
+from hanspan.train_data import TrainData, load_train_data
+from hanspan.train_settings import TrainSettings
 
 if TYPE_CHECKING:
     from hanspan.joint import JointModel
@@ -122,3 +126,55 @@ def of_hidden(
     both, wanted = recovered(every, found)
     whole = Agreement(both, sum(map(len, found)), wanted, topic=0.0)
     return {"recovered": round(back / total, 4), "whole": round(whole.f1, 4)}
+
+
+def of_topics(
+    model: str | os.PathLike[str],
+    shown: str | os.PathLike[str],
+    every: str | os.PathLike[str],
+    settings: TrainSettings,
+) -> dict[str, float | None]:
+    """Topics of a student on held-out documents, where rules lost a share of their words.
+
+    Args:
+        model: its folder.
+        shown: the weak labels it learned from.
+        every: those of the same documents by all words.
+        settings: of its training.
+
+    Returns:
+        ``recovered``, the share of documents that got the topic of all words where the rest gave
+        none or another (None where there are no such documents); ``agreement`` with the topics
+        that were shown; and ``whole``, with those of all words.
+
+    Raises:
+        HanspanError: if both files are not of the same documents.
+    """
+    from hanspan.fit import use_bf16
+    from hanspan.model import forward_fn, load_model
+
+    loaded, _, meta = load_model(model)
+    forward = forward_fn(loaded, bf16=use_bf16("auto", "cpu"))
+    held = load_train_data(shown, settings).held_documents
+    topics = {(d.id, d.text): d.labels.get("topic") for d in read_documents(every)}
+    if missing := [d.id for d in held if (d.id, d.text) not in topics]:
+        raise HanspanError(
+            f"{shown}: document {missing[0]!r} is not in {every}; expected the same documents in "
+            f"both"
+        )
+    encoder = TextEncoder.from_folder(model)
+    found = [d.labels.get("topic") for d in tag_documents(held, encoder, forward, meta)]
+    rows = [
+        (topic, document.labels.get("topic"), topics[document.id, document.text])
+        for topic, document in zip(found, held, strict=True)
+    ]
+
+    def share(pairs: list[bool]) -> float | None:
+        return round(float(np.mean(pairs)), 4) if pairs else None
+
+    return {
+        "recovered": share([topic == wanted for topic, given, wanted in rows
+                            if wanted is not None and given != wanted]),
+        "agreement": share([topic == given for topic, given, _ in rows if given is not None]),
+        "whole": share([topic == wanted for topic, _, wanted in rows if wanted is not None]),
+    }  # fmt: skip

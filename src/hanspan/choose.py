@@ -7,7 +7,10 @@ everything an entity; the second alone one that copies its rules. With a share o
 hidden, each type is still shown, so what else the student finds can count as wrong: the score is
 F1 against all spans there, hidden ones included. Entities that no rule knows count as wrong too,
 so it leans to students that say little: compare by it what leaves the number of found spans
-nearly alone. The mean over what was hidden ranks.
+nearly alone. Of topics, words are hidden: rules vote without a share of their words, the student
+learns from that, and its score is how often it names the topic that all words give where the rest
+gave none or another. There is one topic a document, so saying much or little gains nothing. The
+mean over what was hidden ranks.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hanspan.errors import HanspanError
-from hanspan.hidden import groups_of
+from hanspan.hidden import groups_of, is_drawn
 from hanspan.train_settings import TrainSettings
 
 _FIGURES = ("recovered", "agreement", "whole")
@@ -63,10 +66,61 @@ def rule_groups(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     if not found:
         raise HanspanError(
             f"{path}: found rules of topics alone; groups of rules, and mentions, hide spans "
-            f"only. To choose for topics, train each candidate (python -m hanspan.train_worker) "
-            f"and score it on documents with topics by hand (hanspan evaluate)"
+            f"only. To choose for topics, expected a share of the words of their rules, such as "
+            f"words=0.3"
         )
     return found
+
+
+def without_words(
+    weak_path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    share: float,
+    rules: str | None = None,
+) -> Path:
+    """Vote once more without a share of the words of topic rules, and aggregate.
+
+    Args:
+        weak_path: ``weak.jsonl``, with its rules file beside it.
+        output: the documents with the new weak labels; the new votes come beside it.
+        share: of the words, each by its text alone.
+        rules: a shipped set or a YAML file; by default the shipped set that the rules file names.
+
+    Returns:
+        ``output``, for :func:`choose`.
+
+    Raises:
+        HanspanError: if there are no such rules, they are not those of ``weak_path``, or none of
+            their topic rules has a word to hide.
+    """
+    from hanspan.labelmodel.aggregate import aggregate
+    from hanspan.labelmodel.votes import read_rules_meta, rules_path
+    from hanspan.rules import load_rules
+    from hanspan.weak import label
+
+    weak_path, output = Path(weak_path), Path(output)
+    meta = read_rules_meta(rules_path(weak_path))
+    try:
+        every = load_rules(rules or str(meta.get("ruleset")))
+    except HanspanError as err:
+        hint = "" if rules else "; for rules of your own, expected --rules FILE.yaml"
+        raise HanspanError(f"{weak_path}: {err}{hint}") from None
+    if every.version != meta.get("version"):
+        raise HanspanError(
+            f"{weak_path}: its votes are not by the rules {rules or every.name!r} as they are now; "
+            f"expected the set that made them (--rules), or 'hanspan label' and 'hanspan "
+            f"aggregate' once more"
+        )
+    fewer = every.counting(lambda word: not is_drawn(word, share))
+    if fewer.version == every.version:
+        raise HanspanError(
+            f"{weak_path}: of the words of topic rules in {every.name!r} a share of {share:g} "
+            f"holds none; expected rules with words, or a greater share"
+        )
+    votes = output.with_name(f"votes-{output.name}")
+    label(weak_path, votes, fewer)
+    aggregate(votes, output)
+    return output
 
 
 def harmonic(one: float, two: float) -> float:
@@ -78,7 +132,7 @@ def choose(
     train_path: str | os.PathLike[str],
     folder: str | os.PathLike[str],
     candidates: Mapping[str, TrainSettings],
-    groups: Mapping[str, Sequence[str] | float],
+    groups: Mapping[str, Sequence[str] | float | Path],
     *,
     progress: Progress | None = None,
 ) -> list[Choice]:
@@ -88,15 +142,18 @@ def choose(
         train_path: documents with weak labels, as :func:`hanspan.train.train` takes them.
         folder: of the runs; a run that is there already is not done again.
         candidates: settings by name; they need ``held_out`` above 0.
-        groups: what to hide, by name: rules (see :func:`rule_groups`), or a share of mentions.
+        groups: what to hide, by name: rules (see :func:`rule_groups`), a share of mentions, or
+            what :func:`without_words` made of the same documents.
         progress: called as (done, trainings, text).
 
     Returns:
-        The candidates, best first. A group without held-out spans says nothing and is left out.
+        The candidates, best first. A group without held-out spans, or topics that change, says
+        nothing and is left out.
 
     Raises:
         HanspanError: if there is nothing to choose by.
     """
+    from hanspan.agreement import of_topics
     from hanspan.train import train
     from hanspan.train_data import files_digest
 
@@ -112,21 +169,25 @@ def choose(
             if progress:
                 progress(number * len(groups) + at, total, f"{name} without {group}")
             run = Path(folder) / name / group.replace(":", "-")
-            rules, share = ((), what) if isinstance(what, float) else (tuple(what), 0.0)
+            words, share = isinstance(what, Path), what if isinstance(what, float) else 0.0
+            rules = () if isinstance(what, (float, Path)) else tuple(what)
+            shown = what if isinstance(what, Path) else train_path
             hidden = settings.model_copy(update={"hide_rules": rules, "hide_mentions": share})
-            row = _earlier(run, hidden, files_digest(train_path, hidden))
+            row = _earlier(run, hidden, files_digest(shown, hidden))
             if row is None:
-                summary = train(train_path, run, hidden)
+                summary = train(shown, run, hidden)
                 row = {key: getattr(summary, key) for key in _FIGURES}
+            if words:
+                row = of_topics(run / "model", shown, train_path, hidden)
             recovered, agreement, whole = (row[key] for key in _FIGURES)
             if recovered is not None:
                 agreement, whole = agreement or 0.0, whole or 0.0
-                score = whole if share else harmonic(recovered, agreement)
+                score = recovered if words else whole if share else harmonic(recovered, agreement)
                 found[name][group] = Found(recovered, agreement, whole, score)
     if not any(found.values()):
         raise HanspanError(
-            f"{train_path}: none of the groups {', '.join(groups)} has a span in the held-out "
-            f"documents; expected more text, or held_out above 0"
+            f"{train_path}: none of {', '.join(groups)} has a span, or a topic that changes, in "
+            f"the held-out documents; expected more text, or held_out above 0"
         )
     choices = []
     for name, by_group in found.items():

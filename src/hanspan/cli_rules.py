@@ -141,7 +141,9 @@ def _render(what: Explanation) -> None:
         place = f"{veto.start}:{veto.end}"
         show(f"veto  {place} {surface} {veto.label} of {veto.rule}: {veto.why}")
     for topic in what.topics:
-        show(f"topic {topic.label} {topic.score:.2f} of {topic.source[5:]}")
+        told = sorted(what.counted.get(topic.source, {}).items(), key=lambda item: -item[1])
+        words = ", ".join(f"{word} {weight:g}" for word, weight in told)
+        show(f"topic {topic.label} {topic.score:.2f} of {topic.source[5:]}: {words}".rstrip(": "))
     if what.result is not None:
         show(f"vote  {coloured(what.result, what.rules.labels)}")
         if "topic" in what.result.labels:

@@ -142,7 +142,8 @@ def _with_labels(config: Any, names: list[str]) -> Any:
     named = copy.deepcopy(config)
     named.id2label = dict(enumerate(names))
     named.label2id = {name: number for number, name in enumerate(names)}
-    named.problem_type = "single_label_classification"
+    # transformers refuses to load this word beside one label alone.
+    named.problem_type = "single_label_classification" if len(names) > 1 else None
     return named
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hanspan.data import Document, Span
@@ -19,6 +19,7 @@ class Explanation:
         rules: the set.
         spans: all votes.
         topics: all topic votes.
+        counted: by source of a topic rule, the words it counted and their weights in all.
         vetoes: candidates that a rule's own settings stopped.
         result: the document after the vote; None where none was given.
     """
@@ -27,6 +28,7 @@ class Explanation:
     rules: RuleSet
     spans: tuple[Span, ...]
     topics: tuple[TopicVote, ...]
+    counted: Mapping[str, Mapping[str, float]]
     vetoes: tuple[Veto, ...]
     result: Document | None
 
@@ -52,8 +54,8 @@ def explain(
     _, topics = rules.votes(document, vetoes=vetoes)
     voted = rules.apply(document)
     return Explanation(
-        document, rules, voted.spans, tuple(topics), tuple(sorted(set(vetoes), key=_place)),
-        vote(voted) if vote else None,
+        document, rules, voted.spans, tuple(topics), rules.counted(document),
+        tuple(sorted(set(vetoes), key=_place)), vote(voted) if vote else None,
     )  # fmt: skip
 
 

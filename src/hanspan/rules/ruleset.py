@@ -134,6 +134,26 @@ class RuleSet:
             hashes={n: h for n, h in self.hashes.items() if n in names},
         )
 
+    def counting(self, keep: Callable[[str], bool]) -> RuleSet:
+        """The set whose topic rules know only the words that ``keep`` wants; patterns stay."""
+        topical = [finder.counting(keep) for finder in self.topic_finders]
+        hashes = dict(self.hashes)
+        for finder, before in zip(topical, self.topic_finders, strict=True):
+            name = finder.info.name
+            if hashes.get(name) and len(finder.words) < len(before.words):
+                words = "\n".join([hashes[name], *sorted(finder.words)])
+                digest = hashlib.sha256(words.encode("utf-8", "surrogatepass"))
+                hashes[name] = digest.hexdigest()[:16]
+        return RuleSet(
+            self.name,
+            [copy(finder) for finder in self.finders],
+            topical,
+            labels=self.labels,
+            topics=self.topics,
+            hashes=hashes,
+            notices=self.notices,
+        )
+
     def votes(
         self,
         document: Document,
@@ -166,6 +186,11 @@ class RuleSet:
             self._run(self._second, scene, votes, skip, vetoes)
             self._run_topics(self._topics_second, scene, topics, skip)
         return votes, topics
+
+    def counted(self, document: Document) -> dict[str, dict[str, float]]:
+        """By source of a topic rule, the words and patterns it counted and their weights in all."""
+        scene = self._preparer.scene(document.with_spans(()))
+        return {finder.info.source: finder.counted(scene) for finder in self.topic_finders}
 
     def _run(
         self,

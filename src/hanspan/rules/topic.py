@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from hanspan.rules.contract import FunctionRule, RuleError, RuleInfo, TopicVote
@@ -28,6 +29,16 @@ class TopicFinder(ABC):
     def vote(self, scene: Scene) -> Iterable[TopicVote]:
         """Its votes; usually none or one."""
 
+    def counted(self, scene: Scene) -> dict[str, float]:
+        """What of a text it counted, with the weight of each in all."""
+        return {}
+
+    def counting(self, keep: Callable[[str], bool]) -> TopicFinder:
+        """A copy that knows only the words that ``keep`` wants; patterns stay."""
+        made = copy(self)
+        made.words = {word: weight for word, weight in self.words.items() if keep(word)}
+        return made
+
 
 class KeywordFinder(TopicFinder):
     """Weighted words; see :class:`~hanspan.rules.spec.KeywordsSpec`."""
@@ -44,10 +55,16 @@ class KeywordFinder(TopicFinder):
         self.width, self.traditional = spec.width, spec.traditional
         self.patterns, self.title_patterns = tuple(patterns), tuple(title_patterns)
 
-    def tally(self, scene: Scene) -> float:
-        """The sum of the weights of what occurs."""
+    def tally(self, scene: Scene, told: dict[str, float] | None = None) -> float:
+        """The sum of the weights of what occurs; ``told`` gets each with its weight."""
         spec, total = self.spec, 0.0
         seen: dict[str, int] = {}
+
+        def tell(what: str, weight: float) -> float:
+            if told is not None:
+                told[what] = told.get(what, 0.0) + weight
+            return weight
+
         view = scene.views.get(self.width, self.traditional)
 
         def count(text: str, hits: Iterable[tuple[int, int, Any]], head: int) -> float:
@@ -56,7 +73,7 @@ class KeywordFinder(TopicFinder):
                 word = text[start:end]
                 seen[word] = seen.get(word, 0) + 1
                 if seen[word] <= spec.cap:
-                    out += weight * (spec.title_weight if start < head else 1.0)
+                    out += tell(word, weight * (spec.title_weight if start < head else 1.0))
             return out
 
         title = scene.title
@@ -77,11 +94,20 @@ class KeywordFinder(TopicFinder):
         for matcher, weight in self.title_patterns:
             limit = len(other.text) if title is not None else scene.title_end
             if any(start < limit for start, _, _ in matcher.find(other)):
-                total += weight
+                total += tell(matcher.pattern, weight)
         if spec.sources:
             source = str(scene.document.meta.get("source", ""))
-            total += sum(weight for part, weight in spec.sources.items() if part in source)
+            total += sum(
+                tell(f"source {part}", weight)
+                for part, weight in spec.sources.items()
+                if part in source
+            )
         return total
+
+    def counted(self, scene: Scene) -> dict[str, float]:
+        told: dict[str, float] = {}
+        self.tally(scene, told)
+        return told
 
     def vote(self, scene: Scene) -> Iterable[TopicVote]:
         spec, total = self.spec, self.tally(scene)
