@@ -165,23 +165,31 @@ def draw(name: str, count: int, seed: int) -> list[Document]:
 def weak_labels(group: Group, folder: Path, scale: float, seed: int = 1) -> Path:
     """``train.jsonl`` with soft labels for a group; made once a folder.
 
-    An earlier one of another share of the text is refused; one of other rules is not noticed.
+    An earlier one of another share of the text, or of other rules, is refused.
     """
     from hanspan.labelmodel import aggregate
+    from hanspan.rules import load_rules
     from hanspan.weak import label
 
     path = folder / "train.jsonl"
     drawn = folder / "scale.txt"
+    rules = load_rules(group.rules).version if group.rules else "none"
     if path.is_file():
         before = drawn.read_text("utf-8") if drawn.is_file() else "unknown"
-        if before != f"{scale:g}":
+        share, _, voted = before.partition(" ")
+        if share != f"{scale:g}":
             raise SystemExit(
-                f"{folder}: its text was drawn with --scale {before}; found --scale {scale:g}; "
+                f"{folder}: its text was drawn with --scale {share}; found --scale {scale:g}; "
                 f"expected the same, or another --work"
+            )
+        if voted != rules:
+            raise SystemExit(
+                f"{folder}: its labels are of other rules than those of today; expected another "
+                f"--work, or this one removed"
             )
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    drawn.write_text(f"{scale:g}", "utf-8")
+    drawn.write_text(f"{scale:g} {rules}", "utf-8")
     if group.weak:
         gold = data_folder() / "gold"
         hand = list(read_documents(gold / group.hand)) if group.hand else []

@@ -9,8 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+from tokenizers import processors  # noqa: E402
 
-from hanspan.encode import collate  # noqa: E402
+from hanspan.encode import TextEncoder, collate, tag_texts  # noqa: E402
 from hanspan.errors import HanspanError  # noqa: E402
 from hanspan.meta import ModelMeta  # noqa: E402
 from hanspan.model import (  # noqa: E402
@@ -186,3 +187,18 @@ def test_raising_o_moves_its_logit_alone(name: str) -> None:
     assert np.allclose(after[0][..., 0] - before[0][..., 0], 1.5, atol=1e-5)
     assert close(after[0][..., 1:], before[0][..., 1:])
     assert close(after[1], before[1])
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_empty_text_without_special_tokens(name: str) -> None:
+    bare = char_tokenizer()
+    bare.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    encoder, meta = TextEncoder(bare), ModelMeta(LABELS, TOPICS, max_length=32)
+    assert encoder.special == 0
+    forward = forward_fn(build_model(None, LABELS, TOPICS, CONFIGS[name]()).eval())
+    alone = next(tag_texts(["合肥市"], encoder, forward, meta))
+    for texts in (["", "合肥市"], [""]):
+        empty, *more = tag_texts(texts, encoder, forward, meta)
+        assert empty.spans == ()
+        assert empty.topic_probs.sum() == pytest.approx(1)
+        assert all(np.allclose(row.topic_probs, alone.topic_probs, atol=1e-5) for row in more)

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from hanspan.rules import load_rules
+
 ROOT = Path(__file__).parent.parent
 SHELL = ["scripts/environment", "scripts/quickstart", "scripts/test", ".ci/run"]
 
@@ -144,11 +146,16 @@ def test_a_bench_refuses_text_of_another_share(
     import student_bench
 
     (tmp_path / "train.jsonl").write_text("", "utf-8")
-    (tmp_path / "scale.txt").write_text("0.2", "utf-8")
     group = student_bench.GROUPS[0]
+    version = load_rules(str(group.rules)).version
+    assert version
+    (tmp_path / "scale.txt").write_text(f"0.2 {version}", "utf-8")
     assert student_bench.weak_labels(group, tmp_path, 0.2) == tmp_path / "train.jsonl"
     with pytest.raises(SystemExit, match=r"drawn with --scale 0\.2; found --scale 1"):
         student_bench.weak_labels(group, tmp_path, 1.0)
+    (tmp_path / "scale.txt").write_text("0.2 another", "utf-8")
+    with pytest.raises(SystemExit, match="labels are of other rules than those of today"):
+        student_bench.weak_labels(group, tmp_path, 0.2)
 
 
 def load(monkeypatch: pytest.MonkeyPatch, name: str, *words: object) -> ModuleType:

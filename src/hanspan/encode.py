@@ -214,9 +214,12 @@ def plan_windows(
 def collate(
     rows: Sequence[NDArray[np.int64]], encoder: TextEncoder, length: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Add special tokens, pad to at least ``length``: ``(input_ids, attention_mask)``, (B, L)."""
+    """Add special tokens, pad to at least ``length``: ``(input_ids, attention_mask)``, (B, L).
+
+    A row without any token is read as one padding token.
+    """
     before = len(encoder.prefix)
-    longest = max(length, max(len(row) for row in rows) + encoder.special)
+    longest = max(length, 1, max(len(row) for row in rows) + encoder.special)
     ids = np.full((len(rows), longest), encoder.pad, np.int64)
     mask = np.zeros((len(rows), longest), np.int64)
     for number, row in enumerate(rows):
@@ -224,7 +227,7 @@ def collate(
         ids[number, :before] = encoder.prefix
         ids[number, before:end] = row
         ids[number, end : end + len(encoder.suffix)] = encoder.suffix
-        mask[number, : end + len(encoder.suffix)] = 1
+        mask[number, : max(1, end + len(encoder.suffix))] = 1
     return ids, mask
 
 
