@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from hanspan.cli import main
+from hanspan.train_settings import TrainSettings
 from tiny import bundle_folder
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +66,14 @@ def test_yaml_blocks_are_rules_that_pass_their_examples(place: Path) -> None:
         path.write_text(code, "utf-8")
         shown = CliRunner().invoke(main, ["rules", "test", str(path)])
         assert shown.exit_code == 0, shown.output
+
+
+def test_yaml_blocks_of_settings_can_be_used(place: Path) -> None:
+    blocks = [code for kind, code in BLOCKS if kind == "yaml" and code.startswith("train:")]
+    assert blocks
+    for code in blocks:
+        settings = TrainSettings(**yaml.safe_load(code)["train"])
+        settings.check_files_are_named()
 
 
 def test_commands_are_there_and_their_options_too(place: Path) -> None:
