@@ -59,15 +59,15 @@ def rows_of_group(
 
     def add(what: str, wanted: bench.GoldSet, answer: list[Any]) -> float:
         report = bench.score(wanted, answer, known)
-        new = bench.row(what, wanted, report)
-        bench.show(new)
-        rows.extend(new)
+        rows.extend(bench.shown(bench.row(what, wanted, report)))
         return bench.main_score(report)
 
+    teachers: dict[str, float] = {}
     for wanted in group.sets if group.rules else ():
         add("rules + vote", wanted, bench.by_rules(group, wanted, work / "rules", "vote"))
         if not quick:
-            add("label model", wanted, bench.by_rules(group, wanted, work / "rules", "auto"))
+            voted = bench.by_rules(group, wanted, work / "rules", "auto")
+            teachers[wanted.name] = add("label model", wanted, voted)
     steps = {"student": settings}
     if "self-training" in only:
         steps["+ self-training"] = settings.model_copy(update={"rounds": 2})
@@ -88,6 +88,9 @@ def rows_of_group(
             f1 = add(what, aim, found)
             if group.rules:
                 add(f"{what} with rules", wanted, bench.with_rules(group, found))
+            if what == "student" and wanted.name in teachers:
+                both = {"student": f1, "label model": teachers[wanted.name]}
+                rows += bench.shown(bench.gain_rows(wanted, both))
             weak[wanted.name] = f1 if "hand" not in what else weak.get(wanted.name, f1)
     if "supervised" in only:
         counts = [*(CURVE if curve else ()), *([300] if quick else [None])]
@@ -107,6 +110,9 @@ def reference_rows(
     rows: list[dict[str, Any]] = []
     last = {"select": "last", "patience": None}  # nothing is held out to choose an epoch by
     for wanted in sets:
+        if not wanted.supervised:
+            print(f"{wanted.name}: no supervised row, for the data holds no hand-labelled training "
+                  f"part of it", flush=True)  # fmt: skip
         for count in counts if wanted.supervised else ():
             hand = bench.hand_file(wanted, work, count)
             if count is not None and sum(1 for _ in bench.read_documents(hand)) < count:
@@ -123,8 +129,7 @@ def reference_rows(
                     "peer": "supervised, same encoder", "peer_value": round(100 * full, 2),
                     "target": 85.0,
                 })  # fmt: skip
-            bench.show(new)
-            rows += new
+            rows += bench.shown(new)
     return rows
 
 
@@ -183,13 +188,13 @@ def rows_of_model(
             "student": found,
             "student with rules": bench.with_rules(group, found),
         }
+        by_system = {}
         for what, answer in answers.items():
             report = bench.score(wanted, answer, known)
-            new = bench.row(what, wanted, report)
-            bench.show(new)
-            rows.extend(new)
-            if what == "student":
-                scores[wanted.name] = bench.main_score(report)
+            rows += bench.shown(bench.row(what, wanted, report))
+            by_system[what] = bench.main_score(report)
+        rows += bench.shown(bench.gain_rows(wanted, by_system))
+        scores[wanted.name] = by_system["student"]
     return rows, scores
 
 

@@ -28,10 +28,14 @@ from hanspan.data import Document
 from hanspan.decode import log_softmax
 from hanspan.encode import TextEncoder
 from hanspan.encoders import open_encoder
+from hanspan.errors import HanspanError
 from hanspan.fit import fit, use_bf16
 from hanspan.rows import Row, build_rows
 from hanspan.soft import NEGATIVE, SoftLabels
 from hanspan.train_settings import TrainSettings
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from outputs import make_room
 
 SOURCES = {"xwlb_2012_2026": 300, "finance_news": 500, "news_titles": 500, "chinanews_2020_03": 150}
 
@@ -145,25 +149,21 @@ def our_way(
         return time.process_time() - started
 
 
-def main() -> int:
-    """Run and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the text, one pass")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--encoder", default="auto")
-    options = parser.parse_args()
-    if "HANSPAN_DATA" not in os.environ:
-        print("bench_train: HANSPAN_DATA is not set; expected the folder of the data")
-        return 2
+def measure(encoder_name: str, quick: bool) -> list[dict[str, Any]]:
+    """Train both ways; the rows of the table.
+
+    Raises:
+        HanspanError: if the encoder cannot be loaded.
+    """
     torch.set_num_threads(1)
-    scale, epochs = (0.1, 1) if options.quick else (1.0, 2)
+    scale, epochs = (0.1, 1) if quick else (1.0, 2)
     with tempfile.TemporaryDirectory() as folder:
         documents, soft = weak_documents(Path(folder), scale)
     texts = [document.text for document in documents]
 
     def fresh() -> tuple[Any, TextEncoder]:
         model, tokenizer = open_encoder(
-            options.encoder, soft.labels, (), texts=texts, seed=1, dropout=0.1
+            encoder_name, soft.labels, (), texts=texts, seed=1, dropout=0.1
         )
         return model, TextEncoder(tokenizer.backend_tokenizer)
 
@@ -192,6 +192,25 @@ def main() -> int:
              "unit": "nats", "peer": "transformers' token-classification example, fp32",
              "peer_value": round(peer_loss, 4), "target": round(peer_loss, 4)}
         )  # fmt: skip
+    return table
+
+
+def main() -> int:
+    """Run and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the text, one pass")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--encoder", default="auto")
+    options = parser.parse_args()
+    make_room(parser, "--json", options.json)
+    if "HANSPAN_DATA" not in os.environ:
+        print("bench_train: HANSPAN_DATA is not set; expected the folder of the data")
+        return 2
+    try:
+        table = measure(options.encoder, options.quick)
+    except HanspanError as err:
+        print(f"bench_train: {err}", file=sys.stderr)
+        return 2
     for row in table:
         print(f"{row['what']:24} {row['value']:>9} {row['unit']:9} peer {row['peer_value']:>9} "
               f"target {row['target']}")  # fmt: skip

@@ -108,6 +108,21 @@ def test_topics_count_silence_as_wrong() -> None:
     assert topics.confusion == {"a": {"a": 1, "(none)": 1}, "b": {"c": 1}}
 
 
+def test_scores_are_compared_with_how_many_are_right() -> None:
+    text = "甲乙丙丁戊"
+    gold = [Document("a", text, tuple(Span(i, i + 1, "PER") for i in range(3)))]
+    values = (0.95, 0.92, 0.61, 0.64, 1.0)
+    answer = tuple(Span(i, i + 1, "PER", value) for i, value in enumerate(values))
+    report = evaluate(gold, [Document("a", text, answer)])
+    assert report.scores is not None
+    assert report.scores.mean == pytest.approx(sum(values) / 5)
+    upper, lower = abs(0.95 + 0.92 + 1.0 - 2), abs(0.61 + 0.64 - 1)  # two bins
+    assert report.scores.error == pytest.approx((upper + lower) / 5)
+    assert report.as_dict()["entities"]["calibration_error"] == report.scores.error
+    bare = tuple(Span(s.start, s.end, s.label) for s in answer)
+    assert evaluate(gold, [Document("a", text, bare)]).scores is None
+
+
 def test_seen_and_unseen_mentions() -> None:
     gold = [Document("a", "甲乙丙丁", (Span(0, 1, "PER"), Span(1, 2, "PER"), Span(2, 3, "PER")))]
     answer = (Span(0, 1, "PER"), Span(1, 2, "PER"), Span(3, 4, "PER"))

@@ -202,3 +202,48 @@ def test_empty_text_without_special_tokens(name: str) -> None:
         assert empty.spans == ()
         assert empty.topic_probs.sum() == pytest.approx(1)
         assert all(np.allclose(row.topic_probs, alone.topic_probs, atol=1e-5) for row in more)
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+@pytest.mark.parametrize("count", [9, 5])
+def test_a_head_of_other_labels_begins_anew(
+    count: int, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = CONFIGS[name]()
+    config.id2label = {i: f"X{i}" for i in range(count)}
+    config.label2id = {f"X{i}": i for i in range(count)}
+    stock = transformers.AutoModelForTokenClassification.from_config(config)
+    torch.nn.init.constant_(stock.classifier.weight, 7.0)
+    stock.save_pretrained(tmp_path)
+    with caplog.at_level("WARNING", "hanspan"):
+        model = build_model(tmp_path, LABELS, TOPICS)
+    head = model.token_head.classifier.weight
+    assert head.shape[0] == 9
+    assert head.abs().max() < 1
+    assert "found a head for X0, X1" in caplog.text
+    assert "ours is for O, B-PER" in caplog.text
+    theirs = stock.base_model.get_input_embeddings().weight
+    assert torch.equal(model.encoder.get_input_embeddings().weight, theirs)
+
+
+def test_a_head_of_the_same_labels_is_gone_on_with(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = CONFIGS["bert"]()
+    tags = ModelMeta(LABELS).tags
+    config.id2label, config.label2id = dict(enumerate(tags)), {t: i for i, t in enumerate(tags)}
+    stock = transformers.AutoModelForTokenClassification.from_config(config)
+    torch.nn.init.constant_(stock.classifier.weight, 7.0)
+    stock.save_pretrained(tmp_path)
+    with caplog.at_level("WARNING", "hanspan"):
+        model = build_model(tmp_path, LABELS, ())
+    assert (model.token_head.classifier.weight == 7).all()
+    assert not caplog.text
+
+
+def test_weights_of_another_shape_are_named(tmp_path: Path) -> None:
+    transformers.BertModel(CONFIGS["bert"]()).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text("utf-8").replace('"vocab_size": 64', '"vocab_size": 65'))
+    with pytest.raises(HanspanError, match=r"another shape than its config.json says: .*word_emb"):
+        build_model(tmp_path, LABELS, ())

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hanspan.agreement import agreement, fit_temperature
+from hanspan.agreement import agreement, fit_temperature, temperatures
 from hanspan.decode import spans_to_tags
 from hanspan.rows import IGNORED, Row
 from hanspan.selftrain import (
@@ -169,6 +169,20 @@ def test_agreement_says_nothing_of_the_unknown() -> None:
     assert got.topic == 1.0
     none = agreement([], [], np.zeros((0, 2)))
     assert none.f1 == none.topic == none.score == 0.0
+
+
+def test_temperature_takes_what_the_vote_doubts_for_no_entity() -> None:
+    """Characters of spans that the vote is sure of by 0.8, and a model that gives them 0.98."""
+    count, odds = 60, np.log(0.98 / 0.02)
+    where = np.arange(count)
+    row = Row(
+        0, where, np.full(count, POSITIVE, np.uint8), where, np.full(count, 4),
+        np.full(count, 0.8, np.float32), np.zeros(0, np.float32),
+    )  # fmt: skip
+    logits = np.full((count, 5), -30.0)
+    logits[:, 0], logits[:, 4] = 0.0, odds
+    found, _ = temperatures([row], [logits], np.zeros((1, 0)))
+    assert found == pytest.approx(odds / np.log(0.8 / 0.2), rel=0.1)
 
 
 def test_temperature_mends_a_model_that_is_too_sure() -> None:

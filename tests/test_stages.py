@@ -124,6 +124,18 @@ def test_texts_of_excluded_files_are_left_out_and_gold_may_be_absent(
     assert first.id not in ids
 
 
+def test_all_files_of_documents_are_predicted(made: tuple[Path, Result], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(made[0] / "out", out)
+    for name in "ab":
+        write_documents(tmp_path / f"{name}.jsonl", [Document(name, f"{name}：会议在合肥召开。")])
+    given = f"predict.input=[{tmp_path / 'a.jsonl'},{tmp_path / 'b.jsonl'}]"
+    shown = hanspan("run", write_config(tmp_path), given, "--only", "predict", "--overwrite")
+    assert shown.exit_code == 0, shown.output
+    assert [d.id for d in read_documents(out / "predictions.jsonl")] == ["a", "b"]
+    assert not list(out.glob(".predict-pages*"))
+
+
 def test_labels_that_rows_bring_along_do_not_reach_training(tmp_path: Path) -> None:
     rows = tmp_path / "gold.jsonl"
     span = Span(0, 2, "LOC", 1.0, "gold")

@@ -28,12 +28,17 @@ from hanspan.encode import TextEncoder, tag_documents  # noqa: E402
 from hanspan.encoders import open_encoder  # noqa: E402
 from hanspan.errors import HanspanError  # noqa: E402
 from hanspan.fit import fit  # noqa: E402
-from hanspan.hidden import groups_of, hide, recovered  # noqa: E402
+from hanspan.hidden import groups_of, hide, is_drawn, recovered  # noqa: E402
 from hanspan.model import forward_fn, load_model  # noqa: E402
 from hanspan.rows import Row, build_rows  # noqa: E402
 from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
 from hanspan.train import train  # noqa: E402
-from hanspan.train_data import hand_labels, load_train_data  # noqa: E402
+from hanspan.train_data import (  # noqa: E402
+    files_digest,
+    hand_labels,
+    load_names,
+    load_train_data,
+)
 from hanspan.train_settings import TrainSettings  # noqa: E402
 from hanspan.train_worker import main  # noqa: E402
 
@@ -314,6 +319,36 @@ def test_patience_ends_a_training_that_gets_no_better(
         train(path, tmp_path / "none", TrainSettings(**FAST, epochs=3, patience=2))
 
 
+def test_a_round_that_agrees_less_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_weak(tmp_path, 30)
+    more = {"select": "agreement", "held_out": 0.3, "correct_prior": False, "epochs": 1}
+    # the student's epoch, what a round begins from, its epoch, ..., and the last summary
+    scored(monkeypatch, iter([0.9, 0.9]))
+    train(path, tmp_path / "none", TrainSettings(**FAST, **more))
+    scored(monkeypatch, iter([0.9, 0.9, 0.3, 0.9, 0.2, 0.9]))
+    with caplog.at_level("INFO", "hanspan"):
+        train(path, tmp_path / "worse", TrainSettings(**FAST, **more, rounds=2))
+    assert equal(weights(tmp_path / "none"), weights(tmp_path / "worse"))
+    assert "round-2: agrees less than what it began from" in caplog.text
+    scored(monkeypatch, iter([0.5, 0.5, 0.6, 0.6]))
+    train(path, tmp_path / "better", TrainSettings(**FAST, **more, rounds=1))
+    assert not equal(weights(tmp_path / "none"), weights(tmp_path / "better"))
+
+
+def test_hidden_mentions_do_not_come_back_through_lists(tmp_path: Path) -> None:
+    _, tokenizer = open_encoder("random:tiny", LABELS, TOPICS, texts=["甲乙丙丁的"], seed=1)
+    encoder = TextEncoder(tokenizer.backend_tokenizer)
+    many = [one + two for one in "甲乙丙丁" for two in "甲乙丙丁"]
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join(many), "utf-8")
+    kept = [name for name in many if not is_drawn(name, 0.4)]
+    assert 0 < len(kept) < len(many)
+    (found,) = load_names({"PER": str(path)}, LABELS, encoder, 0.4).values()
+    assert [list(ids) for ids in found] == [list(e.ids) for e in encoder.encode(kept)]
+
+
 def test_mentions_are_replaced_by_names_of_a_list_too(tmp_path: Path) -> None:
     path = write_weak(tmp_path, 20)
     names = tmp_path / "names.txt"
@@ -418,6 +453,42 @@ def test_hand_labels_alone_or_beside_weak_ones(tmp_path: Path) -> None:
     assert load_model(tmp_path / "plain" / "model")[2].labels == tuple(sorted(LABELS))
     with pytest.raises(HanspanError, match=r"expected train\.hand=FILE"):
         train(path, tmp_path / "no", TrainSettings(**FAST, mode="mixed"))
+    with pytest.raises(HanspanError, match=r"supervised: found weak labels alone"):
+        train(path, tmp_path / "no", TrainSettings(**FAST, mode="supervised"))
+
+
+def test_weak_mode_does_not_open_hand_labels(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 8)
+    hand = tmp_path / "hand.jsonl"
+    named = TrainSettings(**FAST, hand=str(hand), select_gold=str(hand))
+    before = files_digest(path, named)
+    hand.write_text("anything", "utf-8")
+    assert files_digest(path, named) == before
+    used = named.model_copy(update={"mode": "mixed"})
+    assert files_digest(path, used) != before
+    assert used.files_read() == {"hand": str(hand)}
+
+
+def test_a_pool_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
+    path = write_weak(tmp_path, 8)
+    for more in ({"rounds": 1}, {"seeds": 2}, {"settle": 10}):
+        settings = TrainSettings(**FAST, epochs=1, pool=str(tmp_path / "none.jsonl"), **more)
+        with pytest.raises(HanspanError, match=r"none\.jsonl: no such file"):
+            train(path, tmp_path / "run", settings)
+    with pytest.raises(HanspanError, match=r"train\.pool: found train\.rounds=0"):
+        train(path, tmp_path / "run", TrainSettings(**FAST, pool="x.jsonl"))
+
+
+def test_weights_that_are_not_finite_are_named_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(self: Any, *given: Any, **rest: Any) -> None:
+        next(iter(self.model.parameters())).data.fill_(math.nan)
+
+    monkeypatch.setattr("hanspan.fit.StudentTrainer.train", spoilt)
+    with pytest.raises(HanspanError, match=r"weights are no longer finite .* lower train\.lr"):
+        train(write_weak(tmp_path, 12), tmp_path / "run", TrainSettings(**FAST, epochs=1))
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
 
 
 def test_loss_that_is_not_finite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -815,6 +886,28 @@ def test_a_model_is_gone_on_from_and_one_of_other_labels_refused(tmp_path: Path)
     long = TrainSettings(**{**FAST, "max_length": 4096}, epochs=1)
     with pytest.raises(HanspanError, match="max_length=4096 found, at most 512"):
         train(path, tmp_path / "long", long)
+
+
+@pytest.mark.parametrize("how", ["supervised", "mixed", "gold"])
+def test_hand_labels_of_an_encoder_are_told(tmp_path: Path, how: str) -> None:
+    from hanspan.bundle import bundle
+
+    path, hand = write_weak(tmp_path, 20), tmp_path / "hand.jsonl"
+    write_documents(hand, documents(10, seed=5))
+    by = {"select": "gold", "select_gold": str(hand)} if how == "gold" else {"mode": how}
+    first = TrainSettings(**FAST, epochs=1, hand=str(hand), **by)
+    last = train(path, tmp_path / "0", first).model
+    for number in (1, 2):  # and of an encoder's encoder
+        plain = TrainSettings(**{**FAST, "encoder": str(last)}, epochs=1)
+        last = train(path, tmp_path / str(number), plain).model
+        made = bundle(tmp_path / str(number), tmp_path / f"b{number}", onnx=False)
+        card = (tmp_path / f"b{number}" / "README.md").read_text("utf-8")
+        assert "from a model that hand labels had a part in" in card, made
+        assert "without hand labels" not in card
+    plain = TrainSettings(**FAST, epochs=1)
+    train(path, tmp_path / "weak", plain)
+    bundle(tmp_path / "weak", tmp_path / "b", onnx=False)
+    assert "without hand labels" in (tmp_path / "b" / "README.md").read_text("utf-8")
 
 
 def test_gold_may_choose_the_epoch_and_the_model_then_says_so(

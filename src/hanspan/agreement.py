@@ -88,15 +88,19 @@ def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating])
 
 
 def temperatures(rows: list[Row], tags: Any, topics: Any) -> tuple[float, float]:
-    """Temperatures of tags and topics from the labelled characters of held-out rows."""
+    """Temperatures of tags and topics from the labelled characters of held-out rows.
+
+    A character is as much an entity as the label model is sure of its span.
+    """
     logits, targets = [], []
     for row, of_row in zip(rows, tags, strict=True):
         dense = np.zeros(of_row.shape, np.float32)
         dense[row.where, row.tag] = row.prob
         mass = dense.sum(-1)
         known = mass > 0
+        dense[known, 0] += 1 - mass[known]  # what the vote doubts may be no entity
         logits.append(of_row[known])
-        targets.append(dense[known] / mass[known, None])
+        targets.append(dense[known])
     spoken = np.array([bool(row.topic.any()) for row in rows], bool)
     by_topic = np.stack([row.topic for row in rows])  # faint evidence weighs little
     return (

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hanspan.meta import HAND_BEFORE
+
 LABEL_WORDS = {
     "PER": "person", "TITLE": "post or role", "GOV": "party, state, court or army organ",
     "COM": "company", "ORG": "other organisation", "LOC": "place",
@@ -131,6 +133,9 @@ def _opening(facts: Mapping[str, Any]) -> str:
     weak = training.get("mode", "weak") == "weak"
     how = " It was trained without hand labels: rules voted on raw text, and a model learned from "
     how += "their weighted votes."
+    if training.get(HAND_BEFORE):
+        how = " Rules voted on raw text, and a model learned from their weighted votes. It began "
+        how += "from a model that hand labels had a part in."
     if training.get("selection") == "gold":
         how += " Hand labels chose which epoch was kept."
     return f"A Chinese model that {' and '.join(what)} of a text.{how if weak else ''}"

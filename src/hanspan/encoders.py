@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hanspan.errors import HanspanError
-from hanspan.meta import FILE
+from hanspan.meta import FILE, HAND_BEFORE, ModelMeta
 
 _log = logging.getLogger("hanspan")
 RANDOM = {
@@ -196,6 +196,21 @@ def _go_on_from(
         if dropout is not None and isinstance(module, torch.nn.Dropout):
             module.p = dropout
     return model, tokenizer
+
+
+def had_hand_labels(source: str | Path) -> bool:
+    """Whether hand labels taught, or chose, the trained model that is gone on from."""
+    if not (Path(source) / FILE).is_file():
+        return False
+    extra = ModelMeta.read(source).extra
+    by_hand = extra.get("mode", "weak") != "weak" or extra.get("selection") == "gold"
+    return bool(by_hand or extra.get(HAND_BEFORE))
+
+
+def usual_rate(config: Any, random: bool) -> float:
+    """Peak learning rate where the settings name none, by the width of the encoder."""
+    width = int(getattr(config, "hidden_size", 768))
+    return 1e-3 if random or width <= 320 else 3e-4 if width <= 512 else 5e-5
 
 
 def write_random(name: str, folder: Path, texts: Iterable[str], seed: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from hanspan.data import Document, Span
 from hanspan.errors import HanspanError
 
 _RESAMPLES = 1000
+_BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,19 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreReport:
+    """Whether scores of spans are probabilities.
+
+    Attributes:
+        mean: of the scores; a probability would have the precision for its mean.
+        error: expected calibration error (Guo et al. 2017, eq. 3) over ten bins of equal width.
+    """
+
+    mean: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What ``hanspan evaluate`` measured.
 
@@ -95,6 +109,7 @@ class Report:
         mistakes: count by kind (missed, invented, wrong type, wrong border).
         seen, unseen: of the spans whose string occurs (or not) among known mentions; None where
             no known mentions were given.
+        scores: None where all found spans have score 1, or there are none.
         examples: some mistakes, in the order of the documents.
     """
 
@@ -108,6 +123,7 @@ class Report:
     mistakes: dict[str, int]
     seen: Score | None = None
     unseen: Score | None = None
+    scores: ScoreReport | None = None
     extra: int = 0
     examples: tuple[Mistake, ...] = field(default=())
 
@@ -128,6 +144,9 @@ class Report:
         if self.seen is not None and self.unseen is not None:
             out["entities"]["seen_mentions"] = self.seen.as_dict()
             out["entities"]["unseen_mentions"] = self.unseen.as_dict()
+        if self.scores is not None:
+            out["entities"]["mean_score"] = self.scores.mean
+            out["entities"]["calibration_error"] = self.scores.error
         if self.topics is not None:
             out["topics"] = {
                 "accuracy": self.topics.accuracy,
@@ -234,6 +253,16 @@ def _interval(
     return float(low), float(high)
 
 
+def _scores(pairs: Sequence[tuple[float, bool]]) -> ScoreReport | None:
+    """Of each found span its score and whether it is right."""
+    if all(score >= 1 for score, _ in pairs):
+        return None
+    score, right = np.array(pairs, np.float64).T
+    bins = np.minimum((score * _BINS).astype(np.int64), _BINS - 1)
+    gaps = np.bincount(bins, score - right, _BINS)
+    return ScoreReport(float(score.mean()), float(np.abs(gaps).sum() / len(pairs)))
+
+
 def _topics(pairs: list[tuple[Document, Document]], task: str, seed: int) -> TopicReport | None:
     rows = [(g.labels[task], p.labels.get(task, "")) for g, p in pairs if task in g.labels]
     if not rows:
@@ -317,12 +346,14 @@ def evaluate(
     correct, found, support = Counter[str](), Counter[str](), Counter[str]()
     sides = {True: [0, 0, 0], False: [0, 0, 0]}
     per_document, mistakes = [], []
+    scored: list[tuple[float, bool]] = []
     for one, other in pairs:
         wanted, given = _gold_spans(one, mapping), flat(_mapped(other, mapping))
         hits = {_key(s) for s in wanted} & {_key(s) for s in given}
         support.update(s.label for s in wanted)
         found.update(s.label for s in given)
         correct.update(label for _, _, label in hits)
+        scored.extend((span.score, _key(span) in hits) for span in given)
         per_document.append((2 * len(hits), len(wanted) + len(given)))
         mistakes.extend(_mistakes(one, wanted, given))
         for at, spans in ((1, given), (2, wanted)) if known is not None else ():
@@ -346,6 +377,7 @@ def evaluate(
         mistakes=dict(Counter(item.kind for item in mistakes)),
         seen=None if known is None else Score(*sides[True]),
         unseen=None if known is None else Score(*sides[False]),
+        scores=_scores(scored),
         extra=extra,
         examples=tuple(mistakes[:n_examples]),
     )

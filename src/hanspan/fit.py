@@ -296,7 +296,7 @@ def fit(
         on_epoch: called with the number of finished epochs; True ends the training.
 
     Raises:
-        HanspanError: if there is nothing to train on or the loss stops being finite.
+        HanspanError: if there is nothing to train on, or loss or weights stop being finite.
     """
     if not rows:
         raise HanspanError("no text to train on; expected at least one document with characters")
@@ -374,6 +374,11 @@ def fit(
     shapes = {(max(1, settings.batch_tokens // length), length) for length in fixed}
     with compiled_encoder(model, shapes) if fixed else nullcontext():
         trainer.train(resume_from_checkpoint=last)
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+        raise HanspanError(  # no loss follows on the last step to show it
+            f"weights are no longer finite after step {trainer.state.global_step}; expected finite "
+            f"numbers: lower train.lr (now {lr:g}) or set train.precision=fp32"
+        )
     return Fitted(
         steps=trainer.state.global_step,
         epochs=epochs,

@@ -15,6 +15,8 @@ from hanspan.soft import bioes_tags
 
 FORMAT = 1
 FILE = "hanspan.json"
+HAND_BEFORE = "encoder had hand labels"
+"""Key of ``extra``: hand labels had a part in the model that the encoder was taken from."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ second stock folder, ``topic/``.
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from hanspan.joint import JointModel
 from hanspan.meta import ModelMeta
 from hanspan.quiet import quietly
 
+_log = logging.getLogger("hanspan")
 _DROPOUTS = (
     "hidden_dropout_prob",
     "mlp_dropout",
@@ -54,14 +57,20 @@ def _auto(kind: str, source: Path, config: Any) -> Any:
     return auto.from_pretrained(source, config=config, dtype=torch.float32, use_safetensors=True)
 
 
-def _with_head(kind: str, source: str | Path | None, config: Any) -> Any:
+def _with_head(
+    kind: str, source: str | Path | None, config: Any, theirs: Sequence[str] = ()
+) -> Any:
     """A stock model whose fresh layers before the logits start at 1/sqrt(inputs).
 
-    With the usual 0.02 a narrow topic head starts so quiet that it learns late.
+    With the usual 0.02 a narrow topic head starts so quiet that it learns late. A head that the
+    source brings along stays only where its labels (``theirs``) are those of ``config``.
+
+    Raises:
+        ValueError: if weights of the encoder itself do not fit.
     """
-    auto = getattr(transformers, kind)
+    auto, fresh = getattr(transformers, kind), set()
     if source is None:
-        model, fresh = auto.from_config(config), None
+        model = auto.from_config(config)
     else:
         model, info = auto.from_pretrained(
             source,
@@ -69,15 +78,33 @@ def _with_head(kind: str, source: str | Path | None, config: Any) -> Any:
             dtype=torch.float32,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # of a head; for the rest see below
         )
         fresh = set(info["missing_keys"])
+        for key, *_ in info["mismatched_keys"]:
+            if key.startswith(f"{model.base_model_prefix}."):
+                raise ValueError(f"weights of another shape than its config.json says: {key}")
     last = _last_linear(model)
+    where = next(name for name, module in model.named_modules() if module is last)
+    ours, loaded = list(config.id2label.values()), source is not None
+    if strange := loaded and f"{where}.weight" not in fresh and list(theirs) != ours:
+        _log.warning(
+            "encoder %s: found a head for %s; ours is for %s, so it begins anew",
+            source, _shortened(theirs), _shortened(ours),
+        )  # fmt: skip
+        nn.init.normal_(last.weight, std=0.02)
+        if last.bias is not None:
+            nn.init.zeros_(last.bias)
     for name, module in model.named_modules():
-        inner = name.startswith(f"{model.base_model_prefix}.")
-        known = fresh is not None and f"{name}.weight" not in fresh
-        if isinstance(module, nn.Linear) and not inner and not known and module is not last:
+        inside = name.startswith(f"{model.base_model_prefix}.")
+        known = loaded and f"{name}.weight" not in fresh and not strange
+        if isinstance(module, nn.Linear) and not inside and not known and module is not last:
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
     return model
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(map(str, names[:6])) + (f" and {len(names) - 6} more" if names[6:] else "")
 
 
 def build_model(
@@ -109,11 +136,13 @@ def build_model(
             if isinstance(getattr(base, key, None), (int, float)):
                 setattr(base, key, dropout)
         _fuse_gelu(base)
-        token = _with_head("AutoModelForTokenClassification", source, _with_labels(base, tags))
+        theirs = list((base.id2label or {}).values())
+        named = _with_labels(base, tags)
+        token = _with_head("AutoModelForTokenClassification", source, named, theirs)
         topic = None
         if topics:
             named = _with_labels(base, list(topics))
-            topic = _with_head("AutoModelForSequenceClassification", source, named)
+            topic = _with_head("AutoModelForSequenceClassification", source, named, theirs)
         return JointModel(token, topic, len(tags))
 
     try:

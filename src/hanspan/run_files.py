@@ -31,6 +31,36 @@ class Fitted:
     resumed_at: int
 
 
+@dataclass(frozen=True)
+class TrainSummary:
+    """What was trained on what.
+
+    ``agreement`` is the span F1 against the rules on held-out documents (None without any);
+    it says whether the student learned the rules, not whether the rules are right.
+    ``prior_corrected`` tells whether the logit of ``O`` was raised after training.
+    ``recovered`` and ``whole`` tell what it found of hidden spans (``agreement.of_hidden``).
+    """
+
+    documents: int
+    characters: int
+    held_out: int
+    encoder: str
+    parameters: int
+    epochs: int
+    steps: int
+    seconds: float
+    tokens_per_second: int
+    loss: float
+    agreement: float | None
+    topic_agreement: float | None
+    recovered: float | None
+    whole: float | None
+    prior_corrected: bool
+    precision: str
+    warnings: tuple[str, ...]
+    model: Path
+
+
 def save_stage(path: Path, model: JointModel, fact: str, value: Any) -> None:
     """Weights of a stage with one fact about them, whole or not at all."""
     from safetensors.torch import save_file

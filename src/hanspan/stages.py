@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hanspan.config import Config, expand
-from hanspan.data import Document, read_documents, whole, write_documents
+from hanspan.data import SUFFIXES, Document, read_documents, whole, write_documents
 from hanspan.encoders import encoder_files
 from hanspan.errors import HanspanError
 from hanspan.evaluate import Report, evaluate
@@ -236,18 +236,11 @@ def _more_for_training(train: TrainSettings, out: Path) -> dict[str, Path]:
         HanspanError: before any stage has run, if a file is not there that none of them makes.
     """
     train.check_files_are_named()
-    wanted = {
-        "hand": train.hand if train.mode != "weak" else None,
-        "pool": train.pool if train.rounds else None,
-        "select_gold": train.select_gold if train.select == "gold" else None,
-        **{f"replace_from.{label}": path for label, path in train.replace_from.items()},
-    }
     found = {}
-    for key, path in wanted.items():
+    for key, path in train.files_read().items():
         try:
-            if path:
-                made_here = Path(path).is_relative_to(out)
-                found[key] = Path(path) if made_here else expand(path)[0]
+            made_here = Path(path).is_relative_to(out)
+            found[key] = Path(path) if made_here else expand(path)[0]
         except HanspanError as err:
             raise HanspanError(f"train.{key}: {err}") from None
     return found
@@ -362,10 +355,13 @@ def predict_stage(config: Config, out: Path) -> Stage:
         from hanspan.infer import predict
         from hanspan.pages import pages
 
-        source = sources[0]
-        if given and not source.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.xz", ".parquet")):
-            source = out / ".predict-pages.jsonl"
+        source, joined = sources[0], out / ".predict-pages.jsonl"
+        if given and not all(path.name.endswith(SUFFIXES) for path in given):
+            source = joined
             pages(given, source, seed=config.seed)
+        elif len(given) > 1:
+            source = joined
+            write_documents(source, (row for path in given for row in read_documents(path)))
         try:
             return _facts(
                 predict(
@@ -377,8 +373,7 @@ def predict_stage(config: Config, out: Path) -> Stage:
                 )
             )
         finally:
-            made = out / ".predict-pages.jsonl"
-            for path in (made, _beside(made, "dropped"), _beside(made, "rejected")):
+            for path in (joined, _beside(joined, "dropped"), _beside(joined, "rejected")):
                 path.unlink(missing_ok=True)
 
     code = ("predict", "sources", "pages", *_INFERENCE)

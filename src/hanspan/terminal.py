@@ -204,6 +204,11 @@ def report_tables(report: Report) -> list[Table | str]:
         f"F1 {100 * report.micro.f1:.1f} (95 % interval {low:.1f} to {high:.1f}), macro "
         f"{100 * report.macro_f1:.1f}, {report.documents:,} documents; mistakes: {kinds or 'none'}"
     )
+    if report.scores is not None:
+        tables.append(
+            f"scores {100 * report.scores.mean:.1f} on average, {100 * report.micro.precision:.1f} "
+            f"of 100 right; calibration error {100 * report.scores.error:.1f}"
+        )
     if report.topics is not None:
         low, high = (100 * side for side in report.topics.interval)
         tables.append(table("topic", report.topics.by_class))

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,23 @@ from hanspan.batches import row_logits
 from hanspan.data import Document
 from hanspan.decode import softmax
 from hanspan.encode import TextEncoder
-from hanspan.encoders import RANDOM, check_length, open_encoder, resolve_encoder, shown_name
+from hanspan.encoders import (
+    RANDOM,
+    check_length,
+    had_hand_labels,
+    open_encoder,
+    resolve_encoder,
+    shown_name,
+    usual_rate,
+)
 from hanspan.fit import fit, use_bf16
 from hanspan.joint import JointModel
-from hanspan.meta import ModelMeta
+from hanspan.meta import HAND_BEFORE, ModelMeta
 from hanspan.ranks import is_main, said_by_main, wait_for_all
 from hanspan.rows import Row, build_rows, prior_correction
 from hanspan.run_files import (
     Fitted,
+    TrainSummary,
     load_stage,
     open_work,
     save_finished,
@@ -54,36 +63,6 @@ _TOKENS_WANTED = 1_000_000
 _log = logging.getLogger("hanspan")
 _CORRECTED = "prior-corrected"
 """A file beside the weights of a stage whose ``O`` was raised, for a run that goes on."""
-
-
-@dataclass(frozen=True)
-class TrainSummary:
-    """What was trained on what.
-
-    ``agreement`` is the span F1 against the rules on held-out documents (None without any);
-    it says whether the student learned the rules, not whether the rules are right.
-    ``prior_corrected`` tells whether the logit of ``O`` was raised after training.
-    ``recovered`` and ``whole`` tell what it found of hidden spans (``agreement.of_hidden``).
-    """
-
-    documents: int
-    characters: int
-    held_out: int
-    encoder: str
-    parameters: int
-    epochs: int
-    steps: int
-    seconds: float
-    tokens_per_second: int
-    loss: float
-    agreement: float | None
-    topic_agreement: float | None
-    recovered: float | None
-    whole: float | None
-    prior_corrected: bool
-    precision: str
-    warnings: tuple[str, ...]
-    model: Path
 
 
 def train(
@@ -154,9 +133,10 @@ class _Run:
             gold = load_gold(settings.select_gold, data.labels, data.topics)
             self.judges = self._rows(*gold, encoder)
         pool: list[Row] = []
-        if settings.pool and settings.rounds:
-            pool = self._rows(*load_pool(settings.pool, data.soft), encoder, len(data.documents))
-        self.lexicon = load_names(settings.replace_from, data.labels, encoder)
+        if more := settings.files_read().get("pool"):
+            pool = self._rows(*load_pool(more, data.soft), encoder, len(data.documents))
+        names = (settings.replace_from, data.labels, encoder, settings.hide_mentions)
+        self.lexicon = load_names(*names)
         self.parameters = sum(p.numel() for p in model.parameters())
         tokens = sum(len(row) for row in rows)
         epochs = settings.epochs or int(np.clip(round(_TOKENS_WANTED / max(tokens, 1)), 3, 20))
@@ -219,14 +199,6 @@ class _Run:
     def _of_stage(self, name: str, offset: int = 0) -> TrainSettings:
         return self.settings.of_stage(name, offset, topics_alone=not self.data.labels)
 
-    def _lr(self, model: JointModel) -> float:
-        if self.settings.lr is not None:
-            return self.settings.lr
-        if self.random:
-            return 1e-3
-        width = int(getattr(model.config, "hidden_size", 768))
-        return 1e-3 if width <= 320 else 3e-4 if width <= 512 else 5e-5
-
     def _stage(
         self,
         name: str,
@@ -252,8 +224,7 @@ class _Run:
         def look(epoch: int) -> bool:
             gain = epoch  # the last epoch that was better than all before
             if self.main_process:
-                answers = self._answers(model, self.judges, encoder)
-                score = agreement(self.judges, *answers).score
+                score = self._agreed(model, encoder)
                 before, gain = stage_fact(best, "score") or (-1.0, epoch)
                 gain = epoch if score > before else gain
                 if score >= before:
@@ -263,6 +234,8 @@ class _Run:
         # A round is to depart from the rules of topics, so these are no judges of it.
         fit_to_judge = name.startswith("student") or self.data.labels or settings.select == "gold"
         choose = bool(self.judges and name != "settle" and fit_to_judge)
+        if choose and name.startswith("round") and self.main_process and not best.is_file():
+            save_stage(best, model, "score", [self._agreed(model, encoder), 0])
         fitted = fit(
             model,
             rows,
@@ -270,7 +243,7 @@ class _Run:
             settings,
             folder,
             epochs=epochs,
-            lr=self._lr(model) * rate,
+            lr=(settings.lr or usual_rate(model.config, self.random)) * rate,
             head_factor=1.0 if self.random else settings.head_lr_factor,
             pair_weight=pair_weight,
             lexicon=self.lexicon,
@@ -283,6 +256,8 @@ class _Run:
         if choose:
             self._wait()
             load_stage(best, model)
+            if self.main_process and stage_fact(best, "score")[1] == 0:
+                _log.info("%s: agrees less than what it began from, which is kept", name)
         if name.startswith("student"):
             amount = prior_correction(rows, settings.unknown_share)
             if self._correct_prior(model, amount, held, encoder):
@@ -320,6 +295,10 @@ class _Run:
         return row_logits(
             model, rows, encoder, budget=8192, bf16=self.bf16, progress=told, what=what
         )
+
+    def _agreed(self, model: JointModel, encoder: TextEncoder) -> float:
+        """How well a model agrees with what epochs and rounds are chosen by."""
+        return agreement(self.judges, *self._answers(model, self.judges, encoder)).score
 
     def _teach(
         self, name: str, models: list[JointModel], rows: list[Row], encoder: TextEncoder
@@ -368,7 +347,12 @@ class _Run:
             overlap=min(32, settings.max_length // 4),
             temperature=temperature,
             topic_temperature=topic_temperature,
-            extra={"mode": settings.mode, "encoder": shown_name(settings.encoder, self.source)},
+            extra={
+                "mode": settings.mode,
+                "encoder": shown_name(settings.encoder, self.source),
+                **({"selection": "gold"} if settings.select == "gold" else {}),
+                **({HAND_BEFORE: True} if had_hand_labels(self.source) else {}),
+            },
         )
         summary = TrainSummary(
             documents=len(data.documents),

@@ -18,7 +18,7 @@ from hanspan.decode import spans_to_tags
 from hanspan.encode import TextEncoder
 from hanspan.encoders import encoder_files
 from hanspan.errors import HanspanError
-from hanspan.hidden import hide
+from hanspan.hidden import hide, is_drawn
 from hanspan.soft import NEGATIVE, POSITIVE, SoftLabels, likeliest, soft_path
 from hanspan.train_settings import TrainSettings
 from hanspan.word_lists import word_list
@@ -55,8 +55,8 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
         HanspanError: for missing or empty files, files that do not belong together, or labels
             that the label list lacks.
     """
-    settings.check_files_are_named()
     path = Path(path)
+    settings.check_files_are_named(soft_path(path).is_file())
     labels: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     documents: list[Document] = []
@@ -143,9 +143,9 @@ def load_gold(
 
 
 def load_names(
-    files: Mapping[str, str], labels: Sequence[str], encoder: TextEncoder
+    files: Mapping[str, str], labels: Sequence[str], encoder: TextEncoder, hidden: float = 0.0
 ) -> dict[int, list[NDArray[np.int64]]]:
-    """Token ids of names by label index, from ``train.replace_from``.
+    """Token ids of names by label index, from ``train.replace_from``, but for hidden mentions.
 
     Raises:
         HanspanError: for a label that is not in ``labels``, a file that cannot be read or is empty.
@@ -157,7 +157,7 @@ def load_names(
                 f"train.replace_from: found label {label!r}; expected one of {', '.join(labels)}"
             )
         try:
-            names = [name for _, name in word_list(Path(path))]
+            names = [name for _, name in word_list(Path(path)) if not is_drawn(name, hidden)]
         except (OSError, UnicodeDecodeError) as err:
             raise HanspanError(
                 f"train.replace_from.{label}: {path} cannot be read ({err}); expected names in "
@@ -185,9 +185,8 @@ def load_names(
 def files_digest(path: str | os.PathLike[str], settings: TrainSettings) -> str:
     """Hash of all files that a training reads: labels, pool, names, a folder's encoder."""
     path, own = Path(path), encoder_files(settings.encoder)
-    more = (settings.hand, settings.pool, settings.select_gold, *settings.replace_from.values())
     total = hashlib.blake2b(digest_size=16)
-    for file in (path, soft_path(path), *(Path(name) for name in more if name), *own):
+    for file in (path, soft_path(path), *map(Path, settings.files_read().values()), *own):
         if file.is_file():
             with file.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "blake2b").digest())

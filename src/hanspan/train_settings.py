@@ -162,12 +162,36 @@ class TrainSettings(BaseModel):
             }
         return self.model_copy(update=change)
 
-    def check_files_are_named(self) -> None:
+    def files_read(self) -> dict[str, str]:
+        """Key -> file that a training reads beside its weak labels; in weak mode no hand label."""
+        taught = self.rounds or self.seeds > 1 or self.settle
+        wanted = {
+            "hand": self.hand if self.mode != "weak" else None,
+            "pool": self.pool if taught else None,
+            "select_gold": self.select_gold if self.select == "gold" else None,
+            **{f"replace_from.{label}": path for label, path in self.replace_from.items()},
+        }
+        return {key: path for key, path in wanted.items() if path}
+
+    def check_files_are_named(self, weak_labels: bool = True) -> None:
         """Refuse a mode or a choice whose file is not named, and a key that another leaves idle.
+
+        Args:
+            weak_labels: what is trained on has weak labels, so that hand labels stand elsewhere.
 
         Raises:
             HanspanError: naming the key that is missing.
         """
+        if self.mode == "supervised" and weak_labels and not self.hand:
+            raise HanspanError(
+                "train.mode=supervised: found weak labels alone; expected hand labels in "
+                "train.hand=FILE.jsonl, or train.mode=weak"
+            )
+        if self.pool and "pool" not in self.files_read():
+            raise HanspanError(
+                "train.pool: found train.rounds=0, so nothing is taught from it; expected a round "
+                "of self-training, such as train.rounds=1"
+            )
         if self.mode == "mixed" and not self.hand:
             raise HanspanError(
                 "train.mode=mixed: no hand labels found; expected train.hand=FILE.jsonl"
