@@ -38,8 +38,6 @@ class GoldSet:
     mapping: dict[str, str] = field(default_factory=dict)
     supervised: str | None = None
     target: float | None = None
-    gain: float | None = None
-    """F1 points that the student is wanted to have above the label model."""
     dictionary: float | None = None
     """Published score of the dictionary behind ready distant labels: what they alone must beat."""
     unread: int | None = None
@@ -48,6 +46,8 @@ class GoldSet:
     """Leading rows of ``file`` that are left out; of the others some are drawn."""
     without: frozenset[str] = frozenset()
     """Texts that are left out, normalised."""
+    gain: float | None = None
+    """F1 points that the student is wanted to have above the label model."""
 
 
 @dataclass(frozen=True)

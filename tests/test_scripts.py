@@ -376,3 +376,15 @@ def test_new_spans_are_those_that_share_no_character_with_a_vote(
     assert (new.start, new.end) == (2, 4)
     assert new_spans.in_its_sentence(text, new) == "[韩冰]在合肥说。"
     assert new_spans.in_its_sentence("韩冰", Span(0, 2, "PER")) == "[韩冰]"
+
+
+def test_how_far_the_student_is_above_the_label_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import student_bench
+
+    wanted = student_bench.GoldSet("news", "dev.jsonl", gain=8.0)
+    (row,) = student_bench.gain_rows(wanted, {"student": 0.866, "label model": 0.947})
+    assert (row["value"], row["target"], row["peer_value"]) == (-8.1, 8.0, 94.7)
+    assert student_bench.gain_rows(wanted, {"student": 0.866}) == []
+    assert student_bench.gain_rows(student_bench.GoldSet("msra", ""), {"student": 1.0}) == []
+    assert [s.name for g in student_bench.GROUPS for s in g.sets if s.gain] == ["news"]

@@ -225,17 +225,17 @@ class _Run:
             gain = epoch  # the last epoch that was better than all before
             if self.main_process:
                 score = self._agreed(model, encoder)
-                before, gain = stage_fact(best, "score") or (-1.0, epoch)
+                before, gain = (stage_fact(best, "score") or (-1.0, epoch))[:2]
                 gain = epoch if score > before else gain
                 if score >= before:
-                    save_stage(best, model, "score", [score, gain])
+                    save_stage(best, model, "score", [score, gain, epoch])
             return settings.patience is not None and said_by_main(epoch - gain) >= settings.patience
 
         # A round is to depart from the rules of topics, so these are no judges of it.
         fit_to_judge = name.startswith("student") or self.data.labels or settings.select == "gold"
         choose = bool(self.judges and name != "settle" and fit_to_judge)
         if choose and name.startswith("round") and self.main_process and not best.is_file():
-            save_stage(best, model, "score", [self._agreed(model, encoder), 0])
+            save_stage(best, model, "score", [self._agreed(model, encoder), 0, 0])
         fitted = fit(
             model,
             rows,
@@ -256,7 +256,7 @@ class _Run:
         if choose:
             self._wait()
             load_stage(best, model)
-            if self.main_process and stage_fact(best, "score")[1] == 0:
+            if self.main_process and stage_fact(best, "score")[2:] == [0]:
                 _log.info("%s: agrees less than what it began from, which is kept", name)
         if name.startswith("student"):
             amount = prior_correction(rows, settings.unknown_share)
