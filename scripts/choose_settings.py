@@ -101,8 +101,9 @@ def main() -> int:
     rows = []
     for choice in ranked:
         parts = [
-            f"{group}: {found.recovered:.3f} back, {found.agreement:.3f} agreed, "
-            f"{found.whole:.3f} of all"
+            f"{group}: {found.recovered:.3f} back"
+            + (f" of {found.documents} documents" if found.documents else "")
+            + f", {found.agreement:.3f} agreed, {found.whole:.3f} of all"
             for group, found in choice.by_group.items()
         ]
         print(f"{choice.score:.4f}  {choice.name}  {'; '.join(parts)}")

@@ -150,13 +150,14 @@ def test_topics_that_hidden_words_took_rank(topics_run: Path) -> None:
     found = choice.by_group["words=0.4"]
     assert choice.score == found.recovered
     model = topics_run / "runs" / "one" / "words=0.4" / "model"
-    figures = of_topics(model, less, train_path, plain)
+    figures, changed = of_topics(model, less, train_path, plain)
     assert figures == {
         "recovered": found.recovered, "agreement": found.agreement, "whole": found.whole,
     }  # fmt: skip
     held = load_train_data(less, plain).held_documents
     gone = sum("topic" not in document.labels for document in held)
     assert 0 < gone < len(held)
+    assert changed == found.documents == gone
     share = (gone * found.recovered + (len(held) - gone) * found.agreement) / len(held)
     assert found.whole == pytest.approx(share, abs=1e-3)
     with pytest.raises(HanspanError, match="none of words has a span, or a topic that changes"):

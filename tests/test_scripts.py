@@ -12,12 +12,14 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hanspan.choose import Found
 from hanspan.rules import load_rules
 
 ROOT = Path(__file__).parent.parent
@@ -340,7 +342,7 @@ def test_choose_settings_tells_a_group_without_spans(
     rows = {name: {"group": "", "labels": ["PER"]} for name in ("one", "two")}
     weak_rules(tmp_path, **rows)
     module = load(monkeypatch, "choose_settings", tmp_path, "rule:one,rule:two", "epochs=2")
-    found = SimpleNamespace(recovered=0.5, agreement=0.5, whole=0.5)
+    found = Found(recovered=0.5, agreement=0.5, whole=0.5, score=0.5)
     choice = SimpleNamespace(name="epochs=2", score=0.5, by_group={"rule:one": found})
     monkeypatch.setattr(module, "choose", lambda *_, **__: [choice])
     assert module.main() == 0
@@ -388,3 +390,34 @@ def test_how_far_the_student_is_above_the_label_model(monkeypatch: pytest.Monkey
     assert student_bench.gain_rows(wanted, {"student": 0.866}) == []
     assert student_bench.gain_rows(student_bench.GoldSet("msra", ""), {"student": 1.0}) == []
     assert [s.name for g in student_bench.GROUPS for s in g.sets if s.gain] == ["news"]
+
+
+def test_temperatures_are_those_of_the_end_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    from hanspan.meta import ModelMeta
+    from hanspan.train import train
+    from hanspan.train_settings import TrainSettings
+    from test_train import FAST, write_weak
+
+    path = write_weak(tmp_path, 60)
+    model = train(path, tmp_path / "run", TrainSettings(**FAST, epochs=6)).model
+    meta = ModelMeta.read(model)
+    assert meta.temperature != 1
+    replace(meta, temperature=9.0, topic_temperature=9.0).write(model)
+    plain = load(monkeypatch, "set_temperature", model, path, "--dry-run")
+    monkeypatch.setattr(plain, "use_bf16", lambda *_: False)
+    assert plain.main() == 0
+    assert f"temperature 9 -> {meta.temperature:g}\n" in capsys.readouterr().out
+    assert ModelMeta.read(model).temperature == 9
+    assert load(monkeypatch, "set_temperature", model, path).main() == 0
+    assert ModelMeta.read(model) == meta
+    for words, said in (
+        ((model, path, "--held-out", "0"), "no document is held out"),
+        ((model, path, "--held-out", "2"), "held_out: "),
+        ((model, tmp_path / "none.jsonl"), "none.soft.npz: no such file"),
+        ((tmp_path / "none", path), "no such folder"),
+    ):
+        assert load(monkeypatch, "set_temperature", *words).main() == 2
+        assert said in capsys.readouterr().err

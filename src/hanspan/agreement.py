@@ -137,7 +137,7 @@ def of_topics(
     shown: str | os.PathLike[str],
     every: str | os.PathLike[str],
     settings: TrainSettings,
-) -> dict[str, float | None]:
+) -> tuple[dict[str, float | None], int]:
     """Topics of a student on held-out documents, where rules lost a share of their words.
 
     Args:
@@ -149,7 +149,8 @@ def of_topics(
     Returns:
         ``recovered``, the share of documents that got the topic of all words where the rest gave
         none or another (None where there are no such documents); ``agreement`` with the topics
-        that were shown; and ``whole``, with those of all words.
+        that were shown; and ``whole``, with those of all words. And how many documents the
+        first is a share of.
 
     Raises:
         HanspanError: if both files are not of the same documents.
@@ -176,9 +177,10 @@ def of_topics(
     def share(pairs: list[bool]) -> float | None:
         return round(float(np.mean(pairs)), 4) if pairs else None
 
-    return {
-        "recovered": share([topic == wanted for topic, given, wanted in rows
-                            if wanted is not None and given != wanted]),
+    changed = [topic == wanted for topic, given, wanted in rows if wanted not in (None, given)]
+    figures = {
+        "recovered": share(changed),
         "agreement": share([topic == given for topic, given, _ in rows if given is not None]),
         "whole": share([topic == wanted for topic, _, wanted in rows if wanted is not None]),
-    }  # fmt: skip
+    }
+    return figures, len(changed)

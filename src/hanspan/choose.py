@@ -31,12 +31,16 @@ Progress = Callable[[int, int | None, str], None]
 
 @dataclass(frozen=True)
 class Found:
-    """What one student found on held-out text; see :func:`hanspan.agreement.of_hidden`."""
+    """What one student found on held-out text; see :func:`hanspan.agreement.of_hidden`.
+
+    ``documents`` tells of how many ``recovered`` is a share, where topics were hidden.
+    """
 
     recovered: float
     agreement: float
     whole: float
     score: float
+    documents: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,13 +181,14 @@ def choose(
             if row is None:
                 summary = train(shown, run, hidden)
                 row = {key: getattr(summary, key) for key in _FIGURES}
+            count = None
             if words:
-                row = of_topics(run / "model", shown, train_path, hidden)
+                row, count = of_topics(run / "model", shown, train_path, hidden)
             recovered, agreement, whole = (row[key] for key in _FIGURES)
             if recovered is not None:
                 agreement, whole = agreement or 0.0, whole or 0.0
                 score = recovered if words else whole if share else harmonic(recovered, agreement)
-                found[name][group] = Found(recovered, agreement, whole, score)
+                found[name][group] = Found(recovered, agreement, whole, score, count)
     if not any(found.values()):
         raise HanspanError(
             f"{train_path}: none of {', '.join(groups)} has a span, or a topic that changes, in "
