@@ -776,3 +776,41 @@ def test_the_embedded_model_has_its_rules_beside_it(tmp_path: Path) -> None:
     code, said = hanspan("predict", tmp_path / "in.txt", tmp_path / "x", "--form", "hanspan",
                          "--model", tiny.bundle_folder(), "--rules-only")  # fmt: skip
     assert (code, "expected --rules NAME" in said) == (2, True)
+
+
+def test_products_of_int8_do_not_overflow(tmp_path: Path) -> None:
+    """On CPUs without VNNI two products of bytes are added in 16 bits: 2 * 255 * 127 > 32767."""
+    onnx = pytest.importorskip("onnx")
+    from hanspan.backends import _session
+
+    size = 64
+    weights = [
+        onnx.numpy_helper.from_array(np.full((size, size), 127, np.int8), "weight"),
+        onnx.numpy_helper.from_array(np.array(0, np.int8), "zero"),
+        onnx.numpy_helper.from_array(np.array(1, np.float32), "scale"),
+    ]
+    node, kind = onnx.helper.make_node, onnx.TensorProto
+    nodes = [
+        node("Cast", ["input_ids"], ["x"], to=kind.FLOAT),
+        node("Add", ["x", "scale"], ["rows"]),
+        node("DynamicQuantizeLinear", ["rows"], ["bytes", "s", "z"]),
+        node("MatMulInteger", ["bytes", "weight", "z", "zero"], ["sum"]),
+        node("Cast", ["sum"], ["tag_logits"], to=kind.FLOAT),
+        node("Cast", ["attention_mask"], ["topic_logits"], to=kind.FLOAT),
+    ]
+    inputs = [
+        onnx.helper.make_tensor_value_info(name, kind.INT64, [None, None])
+        for name in ("input_ids", "attention_mask")
+    ]
+    outputs = [
+        onnx.helper.make_tensor_value_info(name, kind.FLOAT, [None, None])
+        for name in ("tag_logits", "topic_logits")
+    ]
+    graph = onnx.helper.make_graph(nodes, "bytes", inputs, outputs, weights)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    path = tmp_path / "model.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    ids = np.full((1, size), 254, np.int64)
+    session = _session(path, 1)
+    (tags,) = session.run(["tag_logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    assert (tags == 255 * 127 * size).all()
