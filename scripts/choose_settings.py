@@ -65,7 +65,8 @@ def what_to_hide(
     for word in sorted(hidden):
         path = out / "choose" / f"{word}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        found[word] = without_words(out / "weak.jsonl", path, shares[word], rules)
+        weak, taught = out / "weak.jsonl", out / "train.jsonl"
+        found[word] = without_words(weak, taught, path, shares[word], rules)
     return found
 
 

@@ -8,12 +8,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hanspan.agreement import of_topics
 from hanspan.choose import choose, harmonic, rule_groups, without_words
 from hanspan.data import Document, read_documents, write_documents
+from hanspan.encode import TextEncoder, tag_documents
 from hanspan.errors import HanspanError
 from hanspan.hidden import is_drawn
 from hanspan.labelmodel import aggregate
+from hanspan.model import forward_fn, load_model
 from hanspan.train_data import files_digest, load_train_data
 from hanspan.train_settings import TrainSettings
 from hanspan.weak import label
@@ -96,6 +97,15 @@ def test_a_candidate_that_holds_nothing_out_is_named_before_any_training(tmp_pat
         choose(tmp_path / "train.jsonl", tmp_path, wanted, {"names": ["a"]})
 
 
+def test_candidates_that_would_see_what_is_hidden_are_named(tmp_path: Path) -> None:
+    path, names = tmp_path / "train.jsonl", {"ORG": "names.txt"}
+    lists = TrainSettings(replace_mentions=0.3, replace_from=names)
+    with pytest.raises(HanspanError, match=r"'lists': found replace_from.*mentions=SHARE"):
+        choose(path, tmp_path, {"lists": lists}, {"names": ["a"]})
+    with pytest.raises(HanspanError, match=r"'mixed': found mode=mixed; expected mode=weak"):
+        choose(path, tmp_path, {"mixed": TrainSettings(mode="mixed", hand="x")}, {"m": 0.3})
+
+
 def test_harmonic_mean() -> None:
     assert harmonic(0.5, 1.0) == pytest.approx(2 / 3)
     assert harmonic(0.0, 1.0) == 0.0
@@ -132,7 +142,8 @@ def test_words_of_topic_rules_are_hidden(topics_run: Path) -> None:
     assert drawn
     assert drawn < every
     rules = str(topics_run / "rules.yaml")
-    path = without_words(topics_run / "weak.jsonl", topics_run / "less.jsonl", 0.4, rules)
+    weak, taught = topics_run / "weak.jsonl", topics_run / "train.jsonl"
+    path = without_words(weak, taught, topics_run / "less.jsonl", 0.4, rules)
     for before, after in zip(
         read_documents(topics_run / "train.jsonl"), read_documents(path), strict=True
     ):
@@ -144,20 +155,25 @@ def test_words_of_topic_rules_are_hidden(topics_run: Path) -> None:
 def test_topics_that_hidden_words_took_rank(topics_run: Path) -> None:
     rules = str(topics_run / "rules.yaml")
     train_path = topics_run / "train.jsonl"
-    less = without_words(topics_run / "weak.jsonl", topics_run / "less.jsonl", 0.4, rules)
+    less = topics_run / "less.jsonl"
+    without_words(topics_run / "weak.jsonl", train_path, less, 0.4, rules)
     plain = TrainSettings(encoder="random:tiny", epochs=1, held_out=0.5)
     (choice,) = choose(train_path, topics_run / "runs", {"one": plain}, {"words=0.4": less})
     found = choice.by_group["words=0.4"]
     assert choice.score == found.recovered
     model = topics_run / "runs" / "one" / "words=0.4" / "model"
-    figures, changed = of_topics(model, less, train_path, plain)
-    assert figures == {
-        "recovered": found.recovered, "agreement": found.agreement, "whole": found.whole,
-    }  # fmt: skip
+    forward = forward_fn(load_model(model)[0])
+    encoder, meta = TextEncoder.from_folder(model), load_model(model)[2]
     held = load_train_data(less, plain).held_documents
     gone = sum("topic" not in document.labels for document in held)
     assert 0 < gone < len(held)
-    assert changed == found.documents == gone
+    assert found.documents == gone
+    right = [
+        document.labels["topic"] == wanted
+        for document in tag_documents(held, encoder, forward, meta)
+        for wanted in ["wood" if set(document.text) & set(WORDS["wood"]) else "metal"]
+    ]
+    assert found.whole == pytest.approx(sum(right) / len(right), abs=1e-3)
     share = (gone * found.recovered + (len(held) - gone) * found.agreement) / len(held)
     assert found.whole == pytest.approx(share, abs=1e-3)
     with pytest.raises(HanspanError, match="none of words has a span, or a topic that changes"):
@@ -165,12 +181,26 @@ def test_topics_that_hidden_words_took_rank(topics_run: Path) -> None:
 
 
 def test_hidden_words_need_the_rules_that_voted(topics_run: Path) -> None:
-    weak, out, rules = topics_run / "weak.jsonl", topics_run / "x.jsonl", topics_run / "rules.yaml"
+    files = topics_run / "weak.jsonl", topics_run / "train.jsonl", topics_run / "x.jsonl"
+    out, rules = files[-1], topics_run / "rules.yaml"
     with pytest.raises(HanspanError, match=r"t: no such rule set.*expected --rules FILE"):
-        without_words(weak, out, 0.4)
+        without_words(*files, 0.4)
     with pytest.raises(HanspanError, match="share of 0 holds none"):
-        without_words(weak, out, 0.0, str(rules))
+        without_words(*files, 0.0, str(rules))
     rules.write_text(rules.read_text("utf-8").replace("松", "竹"), "utf-8")
     with pytest.raises(HanspanError, match=r"not by the rules .* as they are now"):
-        without_words(weak, out, 0.4, str(rules))
+        without_words(*files, 0.4, str(rules))
     assert not out.exists()
+
+
+def test_the_label_model_stays_when_words_are_hidden(topics_run: Path) -> None:
+    weak, taught, rules = topics_run / "weak.jsonl", topics_run / "taught.jsonl", "rules.yaml"
+    aggregate(weak, taught, method="dawid-skene")
+    out = topics_run / "less.jsonl"
+    without_words(weak, taught, out, 0.4, str(topics_run / rules))
+    one, two = (
+        json.loads(path.with_suffix("").with_suffix(".labelmodel.json").read_text("utf-8"))
+        for path in (taught, out)
+    )
+    assert (one["method"], one["topic_method"]) == (two["method"], two["topic_method"])
+    assert one["method"] == "dawid-skene"

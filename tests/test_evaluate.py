@@ -121,6 +121,9 @@ def test_scores_are_compared_with_how_many_are_right() -> None:
     assert report.as_dict()["entities"]["calibration_error"] == report.scores.error
     bare = tuple(Span(s.start, s.end, s.label) for s in answer)
     assert evaluate(gold, [Document("a", text, bare)]).scores is None
+    for odd in (-0.1, 1.5, float("nan")):  # such as log-probabilities of another system
+        strange = (Span(0, 1, "PER", odd), Span(1, 2, "PER", 0.5))
+        assert evaluate(gold, [Document("a", text, strange)]).scores is None
 
 
 def test_seen_and_unseen_mentions() -> None:

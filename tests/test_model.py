@@ -20,6 +20,7 @@ from hanspan.model import (  # noqa: E402
     load_model,
     load_tokenizer,
     save_model,
+    stock_names,
 )
 from hanspan.quiet import quietly  # noqa: E402
 from test_encode import CHAR, char_tokenizer  # noqa: E402
@@ -226,11 +227,12 @@ def test_a_head_of_other_labels_begins_anew(
     assert torch.equal(model.encoder.get_input_embeddings().weight, theirs)
 
 
+@pytest.mark.parametrize("names", [list, stock_names])
 def test_a_head_of_the_same_labels_is_gone_on_with(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    names: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = CONFIGS["bert"]()
-    tags = ModelMeta(LABELS).tags
+    tags = names(ModelMeta(LABELS).tags)
     config.id2label, config.label2id = dict(enumerate(tags)), {t: i for i, t in enumerate(tags)}
     stock = transformers.AutoModelForTokenClassification.from_config(config)
     torch.nn.init.constant_(stock.classifier.weight, 7.0)

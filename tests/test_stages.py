@@ -128,11 +128,15 @@ def test_all_files_of_documents_are_predicted(made: tuple[Path, Result], tmp_pat
     out = tmp_path / "out"
     shutil.copytree(made[0] / "out", out)
     for name in "ab":
-        write_documents(tmp_path / f"{name}.jsonl", [Document(name, f"{name}：会议在合肥召开。")])
+        write_documents(tmp_path / f"{name}.jsonl", [Document("x", f"{name}：会议在合肥召开。")])
+    with (tmp_path / "b.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"id": "y"}\n')
     given = f"predict.input=[{tmp_path / 'a.jsonl'},{tmp_path / 'b.jsonl'}]"
     shown = hanspan("run", write_config(tmp_path), given, "--only", "predict", "--overwrite")
     assert shown.exit_code == 0, shown.output
-    assert [d.id for d in read_documents(out / "predictions.jsonl")] == ["a", "b"]
+    found = list(read_documents(out / "predictions.jsonl"))
+    assert [(d.id, d.text[0]) for d in found] == [("x", "a"), ("x#2", "b")]
+    assert '"y"' in (out / "predictions.jsonl.rejected.jsonl").read_text("utf-8")
     assert not list(out.glob(".predict-pages*"))
 
 

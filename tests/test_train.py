@@ -25,10 +25,11 @@ from hanspan.agreement import agreement  # noqa: E402
 from hanspan.batches import RowDataset  # noqa: E402
 from hanspan.data import Document, Span, read_documents, write_documents  # noqa: E402
 from hanspan.encode import TextEncoder, tag_documents  # noqa: E402
-from hanspan.encoders import open_encoder  # noqa: E402
+from hanspan.encoders import had_hand_labels, open_encoder  # noqa: E402
 from hanspan.errors import HanspanError  # noqa: E402
 from hanspan.fit import fit  # noqa: E402
 from hanspan.hidden import groups_of, hide, is_drawn, recovered  # noqa: E402
+from hanspan.meta import ModelMeta  # noqa: E402
 from hanspan.model import forward_fn, load_model  # noqa: E402
 from hanspan.rows import Row, build_rows  # noqa: E402
 from hanspan.soft import NEGATIVE, UNKNOWN, SoftLabels, soft_path  # noqa: E402
@@ -332,6 +333,9 @@ def test_a_round_that_agrees_less_is_not_kept(
         train(path, tmp_path / "worse", TrainSettings(**FAST, **more, rounds=2))
     assert equal(weights(tmp_path / "none"), weights(tmp_path / "worse"))
     assert "round-2: agrees less than what it began from" in caplog.text
+    scored(monkeypatch, iter([0.9, 0.8, 0.3, 0.3]))  # two students, the one made of both
+    train(path, tmp_path / "two", TrainSettings(**FAST, **more, seeds=2))
+    assert not equal(weights(tmp_path / "none"), weights(tmp_path / "two"))
     scored(monkeypatch, iter([0.5, 0.5, 0.6, 0.6]))
     train(path, tmp_path / "better", TrainSettings(**FAST, **more, rounds=1))
     assert not equal(weights(tmp_path / "none"), weights(tmp_path / "better"))
@@ -482,12 +486,19 @@ def test_a_pool_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
 def test_weights_that_are_not_finite_are_named_and_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoilt(self: Any, *given: Any, **rest: Any) -> None:
-        next(iter(self.model.parameters())).data.fill_(math.nan)
+    real = torch.optim.AdamW.step
 
-    monkeypatch.setattr("hanspan.fit.StudentTrainer.train", spoilt)
-    with pytest.raises(HanspanError, match=r"weights are no longer finite .* lower train\.lr"):
-        train(write_weak(tmp_path, 12), tmp_path / "run", TrainSettings(**FAST, epochs=1))
+    def spoilt(self: Any, *given: Any, **rest: Any) -> Any:
+        done = real(self, *given, **rest)
+        self.param_groups[0]["params"][0].data.fill_(math.nan)
+        return done
+
+    monkeypatch.setattr("torch.optim.AdamW.step", spoilt)
+    settings = TrainSettings(**{**FAST, "batch_tokens": 8192}, epochs=1, save_every=1)  # one step
+    path = write_weak(tmp_path, 12)
+    for _ in range(2):
+        with pytest.raises(HanspanError, match=r"finite after step 1; .* lower train\.lr"):
+            train(path, tmp_path / "run", settings)
     assert not list((tmp_path / "run").rglob("*.safetensors"))
 
 
@@ -904,6 +915,17 @@ def test_hand_labels_of_an_encoder_are_told(tmp_path: Path, how: str) -> None:
         card = (tmp_path / f"b{number}" / "README.md").read_text("utf-8")
         assert "from a model that hand labels had a part in" in card, made
         assert "without hand labels" not in card
+    for number in range(3):  # a model folder as well as a run, and a bundle as an encoder
+        again = tmp_path / f"m{number}"
+        bundle(tmp_path / str(number) / "model", again, onnx=False, name="mine")
+        card = (again / "README.md").read_text("utf-8")
+        assert "without hand labels" not in card or how == "gold"
+        assert ("# mine-selected-by-gold" in card) == (how == "gold" and not number)
+        assert had_hand_labels(again)
+    meta = ModelMeta.read(tmp_path / "m0")  # as bundles of before tell it
+    replace(meta, extra={"made_from": meta.extra["made_from"]}).write(tmp_path / "m0")
+    assert had_hand_labels(tmp_path / "m0")
+    assert not had_hand_labels("random:tiny")
     plain = TrainSettings(**FAST, epochs=1)
     train(path, tmp_path / "weak", plain)
     bundle(tmp_path / "weak", tmp_path / "b", onnx=False)

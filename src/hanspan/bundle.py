@@ -21,7 +21,7 @@ from hanspan.data import read_documents
 from hanspan.errors import HanspanError
 from hanspan.graphs import FP32, INT8, onnx_file
 from hanspan.guard import check_folder, files
-from hanspan.meta import FILE, ModelMeta
+from hanspan.meta import BY_HAND, FILE, ModelMeta
 from hanspan.origin import made_from
 from hanspan.parity import add_onnx, check_stock
 
@@ -108,7 +108,9 @@ def bundle(
         stock_labels(made, meta)
         if small:
             _halve(made)
-        origin = {**meta.extra.get("made_from", {}), **made_from(run)}  # of a bundle, its own
+        # Of a bundle its own, of a model folder what its training wrote there.
+        told = {key: meta.extra[key] for key in BY_HAND if key in meta.extra}
+        origin = {**told, **meta.extra.get("made_from", {}), **made_from(run)}
         meta = replace(meta, extra={**meta.extra, "made_from": origin})
         meta.write(made)
         measured = _report(run, report)

@@ -78,14 +78,16 @@ def rule_groups(path: str | os.PathLike[str]) -> dict[str, list[str]]:
 
 def without_words(
     weak_path: str | os.PathLike[str],
+    train_path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     share: float,
     rules: str | None = None,
 ) -> Path:
-    """Vote once more without a share of the words of topic rules, and aggregate.
+    """Vote once more without a share of the words of topic rules, and aggregate as before.
 
     Args:
         weak_path: ``weak.jsonl``, with its rules file beside it.
+        train_path: ``train.jsonl`` made of it, with its label model beside it, which is applied.
         output: the documents with the new weak labels; the new votes come beside it.
         share: of the words, each by its text alone.
         rules: a shipped set or a YAML file; by default the shipped set that the rules file names.
@@ -97,7 +99,7 @@ def without_words(
         HanspanError: if there are no such rules, they are not those of ``weak_path``, or none of
             their topic rules has a word to hide.
     """
-    from hanspan.labelmodel.aggregate import aggregate
+    from hanspan.labelmodel.aggregate import aggregate, model_path
     from hanspan.labelmodel.votes import read_rules_meta, rules_path
     from hanspan.rules import load_rules
     from hanspan.weak import label
@@ -122,8 +124,8 @@ def without_words(
             f"holds none; expected rules with words, or a greater share"
         )
     votes = output.with_name(f"votes-{output.name}")
-    label(weak_path, votes, fewer)
-    aggregate(votes, output)
+    label(weak_path, votes, fewer, on_error="skip")  # those that failed before do so again
+    aggregate(votes, output, model=model_path(train_path))
     return output
 
 
@@ -166,6 +168,16 @@ def choose(
     for name, settings in candidates.items():
         if not settings.held_out:
             raise HanspanError(f"candidate {name!r}: found held_out=0, expected a share above 0")
+        if settings.mode != "weak":
+            raise HanspanError(
+                f"candidate {name!r}: found mode={settings.mode}; expected mode=weak, for hand "
+                f"labels have no part in a choice without gold"
+            )
+        if settings.replace_from and any(isinstance(g, Sequence) for g in groups.values()):
+            raise HanspanError(
+                f"candidate {name!r}: found replace_from, whose lists may name what a hidden group "
+                f"of rules would find; expected mentions=SHARE, which hides them from lists too"
+            )
     found: dict[str, dict[str, Found]] = {name: {} for name in candidates}
     total = len(candidates) * len(groups)
     for number, (name, settings) in enumerate(candidates.items()):

@@ -198,13 +198,32 @@ def _go_on_from(
     return model, tokenizer
 
 
+_MISSING = (
+    "_raise_exceptions_for_missing_entries",
+    "_raise_exceptions_for_connection_errors",
+    "_raise_exceptions_for_gated_repo",
+)
+
+
 def had_hand_labels(source: str | Path) -> bool:
-    """Whether hand labels taught, or chose, the trained model that is gone on from."""
-    if not (Path(source) / FILE).is_file():
+    """Whether hand labels taught, or chose, the trained model (folder or Hub id) gone on from."""
+    folder = Path(source)
+    if source in RANDOM:
         return False
-    extra = ModelMeta.read(source).extra
-    by_hand = extra.get("mode", "weak") != "weak" or extra.get("selection") == "gold"
-    return bool(by_hand or extra.get(HAND_BEFORE))
+    if not folder.is_dir():
+        from transformers.utils import cached_file
+
+        missing = dict.fromkeys(_MISSING, False)
+        folder = Path(cached_file(str(source), FILE, **missing) or folder / FILE).parent
+    if not (folder / FILE).is_file():
+        return False
+    own = ModelMeta.read(folder).extra
+    return any(
+        extra.get("mode", "weak") != "weak"
+        or extra.get("selection") == "gold"
+        or bool(extra.get(HAND_BEFORE))
+        for extra in (own, own.get("made_from", {}))
+    )
 
 
 def usual_rate(config: Any, random: bool) -> float:

@@ -109,7 +109,8 @@ class Report:
         mistakes: count by kind (missed, invented, wrong type, wrong border).
         seen, unseen: of the spans whose string occurs (or not) among known mentions; None where
             no known mentions were given.
-        scores: None where all found spans have score 1, or there are none.
+        scores: None where all found spans have score 1, some a score that is no probability, or
+            there are none.
         examples: some mistakes, in the order of the documents.
     """
 
@@ -254,8 +255,8 @@ def _interval(
 
 
 def _scores(pairs: Sequence[tuple[float, bool]]) -> ScoreReport | None:
-    """Of each found span its score and whether it is right."""
-    if all(score >= 1 for score, _ in pairs):
+    """Of each found span its score and whether it is right; None where scores say nothing."""
+    if all(score >= 1 for score, _ in pairs) or not all(0 <= score <= 1 for score, _ in pairs):
         return None
     score, right = np.array(pairs, np.float64).T
     bins = np.minimum((score * _BINS).astype(np.int64), _BINS - 1)

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -375,6 +376,8 @@ def fit(
     with compiled_encoder(model, shapes) if fixed else nullcontext():
         trainer.train(resume_from_checkpoint=last)
     if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+        for checkpoint in folder.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint, ignore_errors=True)
         raise HanspanError(  # no loss follows on the last step to show it
             f"weights are no longer finite after step {trainer.state.global_step}; expected finite "
             f"numbers: lower train.lr (now {lr:g}) or set train.precision=fp32"

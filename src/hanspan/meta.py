@@ -17,6 +17,8 @@ FORMAT = 1
 FILE = "hanspan.json"
 HAND_BEFORE = "encoder had hand labels"
 """Key of ``extra``: hand labels had a part in the model that the encoder was taken from."""
+BY_HAND = ("mode", "selection", HAND_BEFORE)
+"""Keys of ``extra`` that tell of hand labels."""
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,8 @@ def _with_head(
 ) -> Any:
     """A stock model whose fresh layers before the logits start at 1/sqrt(inputs).
 
-    With the usual 0.02 a narrow topic head starts so quiet that it learns late. A head that the
-    source brings along stays only where its labels (``theirs``) are those of ``config``.
+    With the usual 0.02 a narrow topic head starts so quiet that it learns late. The source's own
+    head stays only where its labels (``theirs``) are those of ``config``.
 
     Raises:
         ValueError: if weights of the encoder itself do not fit.
@@ -87,14 +87,14 @@ def _with_head(
     last = _last_linear(model)
     where = next(name for name, module in model.named_modules() if module is last)
     ours, loaded = list(config.id2label.values()), source is not None
-    if strange := loaded and f"{where}.weight" not in fresh and list(theirs) != ours:
+    other = list(theirs) not in (ours, stock_names(ours))  # our own folders have the second
+    if strange := loaded and other and f"{where}.weight" not in fresh:
         _log.warning(
             "encoder %s: found a head for %s; ours is for %s, so it begins anew",
             source, _shortened(theirs), _shortened(ours),
         )  # fmt: skip
-        nn.init.normal_(last.weight, std=0.02)
-        if last.bias is not None:
-            nn.init.zeros_(last.bias)
+        for values in last.parameters():
+            nn.init.normal_(values, std=0.02)
     for name, module in model.named_modules():
         inside = name.startswith(f"{model.base_model_prefix}.")
         known = loaded and f"{name}.weight" not in fresh and not strange
@@ -104,7 +104,7 @@ def _with_head(
 
 
 def _shortened(names: Sequence[str]) -> str:
-    return ", ".join(map(str, names[:6])) + (f" and {len(names) - 6} more" if names[6:] else "")
+    return ", ".join([*map(str, names[:6]), *(["…"] if names[6:] else [])])
 
 
 def build_model(

@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hanspan.meta import FILE, HAND_BEFORE
-
 _SUMMARY = ("documents", "characters", "epochs", "steps")
 _SETTINGS = ("mode", "seed", "seeds", "rounds", "max_length")
 
@@ -30,8 +28,6 @@ def made_from(run: Path) -> dict[str, str | int | float]:
         )  # fmt: skip
     settings = summary.get("settings") or {}
     facts |= {key: settings[key] for key in _SETTINGS if key in settings}
-    extra = _read(run / "model" / FILE).get("extra") or {}
-    facts |= {key: extra[key] for key in (HAND_BEFORE,) if key in extra}
     if settings.get("select") == "gold":
         facts["selection"] = "gold"
     rules = next((_read(p) for p in _beside(run, "*.rules.json")), {})

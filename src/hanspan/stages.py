@@ -10,16 +10,25 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hanspan.config import Config, expand
-from hanspan.data import SUFFIXES, Document, read_documents, whole, write_documents
+from hanspan.data import (
+    SUFFIXES,
+    Document,
+    read_documents,
+    whole,
+    write_documents,
+    write_rejected,
+)
 from hanspan.encoders import encoder_files
 from hanspan.errors import HanspanError
 from hanspan.evaluate import Report, evaluate
+from hanspan.joining import bare, numbered, without
+from hanspan.meta import HAND_BEFORE, ModelMeta
 from hanspan.run import Progress, Stage, commit_of, digest, versions
 from hanspan.systems import STUDENT, answers_of_systems
 from hanspan.train_settings import TrainSettings
@@ -66,7 +75,7 @@ def pages_stage(config: Config, out: Path) -> Stage:
             parts.append(part)
         try:
             count: Counter[str] = Counter()
-            facts["documents"] = write_documents(output, _without(_joined(parts), exclude, count))
+            facts["documents"] = write_documents(output, without(bare(parts), exclude, count))
             facts["characters"] = count["characters"]
             for kind in ("dropped", "rejected"):
                 _gather(parts, output, kind)
@@ -86,7 +95,7 @@ def pages_stage(config: Config, out: Path) -> Stage:
         "seed": config.seed,
     }
     sources = tuple(path for path, _ in inputs) + tuple(exclude)
-    return Stage("pages", sources, (output,), settings, ("pages", "text", "data"), work)
+    return Stage("pages", sources, (output,), settings, ("pages", "text", "data", "joining"), work)
 
 
 def _beside(path: Path, kind: str) -> Path:
@@ -111,34 +120,6 @@ def _there(path: str, what: str) -> list[Path]:
     except HanspanError as err:
         _log.warning("%s; %s", err, what)
         return []
-
-
-def _joined(parts: Sequence[Path]) -> Iterator[Document]:
-    """Bare text of all parts, so that no label of a row can reach training; an id that stands
-    twice gets a number."""
-    seen: dict[str, int] = {}
-    for part in parts:
-        for document in read_documents(part):
-            document = dataclasses.replace(document, spans=(), labels={})
-            count = seen[document.id] = seen.get(document.id, 0) + 1
-            if count > 1:
-                document = dataclasses.replace(document, id=f"{document.id}#{count}")
-            yield document
-
-
-def _without(
-    documents: Iterator[Document], exclude: Sequence[Path], count: Counter[str]
-) -> Iterator[Document]:
-    """Documents that hold no sentence of the excluded files; ``count`` says what happened."""
-    from hanspan.pretrain.exclude import DevTexts, normalize
-
-    texts = DevTexts(d.text for path in exclude for d in read_documents(path))
-    for document in documents:
-        if any(texts.holds(normalize(line)) for line in document.text.split("\n")):
-            count["left out"] += 1
-            continue
-        count["characters"] += len(document.text)
-        yield document
 
 
 def label_stage(config: Config, out: Path) -> Stage:
@@ -299,6 +280,9 @@ def _write_report(
     reports = {name: report.as_dict() for name, (report, _) in systems.items()}
     train = config.train
     selection: str = "without gold" if train.mode == "weak" else train.mode
+    made = ModelMeta.read(Path(config.out) / "run" / "model")
+    if train.mode == "weak" and made.extra.get(HAND_BEFORE):
+        selection = "its encoder had hand labels"
     if train.select == "gold":
         selection = "by gold"
     facts = {
@@ -354,16 +338,19 @@ def predict_stage(config: Config, out: Path) -> Stage:
     def work(progress: Progress) -> Mapping[str, Any]:
         from hanspan.infer import predict
         from hanspan.pages import pages
+        from hanspan.sources import read_any
 
         source, joined = sources[0], out / ".predict-pages.jsonl"
+        rejected: list[dict[str, Any]] = []
         if given and not all(path.name.endswith(SUFFIXES) for path in given):
             source = joined
             pages(given, source, seed=config.seed)
         elif len(given) > 1:
             source = joined
-            write_documents(source, (row for path in given for row in read_documents(path)))
+            rows = (row for path in given for row in read_any(path, rejected=rejected))
+            write_documents(source, numbered(rows))
         try:
-            return _facts(
+            facts = _facts(
                 predict(
                     source,
                     output,
@@ -372,11 +359,15 @@ def predict_stage(config: Config, out: Path) -> Stage:
                     progress=progress,
                 )
             )
+            if rejected:
+                write_rejected(output, rejected)
+                facts["rejected"] = len(rejected)
+            return facts
         finally:
             for path in (joined, _beside(joined, "dropped"), _beside(joined, "rejected")):
                 path.unlink(missing_ok=True)
 
-    code = ("predict", "sources", "pages", *_INFERENCE)
+    code = ("predict", "sources", "pages", "joining", *_INFERENCE)
     inputs = (*sources, out / "bundle")
     settings = {"backend": config.predict.backend, "input": list(map(str, given))}
     return Stage("predict", inputs, (output,), settings, code, work)

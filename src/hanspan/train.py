@@ -234,7 +234,10 @@ class _Run:
         # A round is to depart from the rules of topics, so these are no judges of it.
         fit_to_judge = name.startswith("student") or self.data.labels or settings.select == "gold"
         choose = bool(self.judges and name != "settle" and fit_to_judge)
-        if choose and name.startswith("round") and self.main_process and not best.is_file():
+        # Of several students the first round makes one, which none of them stands for.
+        single = settings.seeds == 1 or name != "round-1"
+        begun = name.startswith("round") and single
+        if choose and begun and self.main_process and not best.is_file():
             save_stage(best, model, "score", [self._agreed(model, encoder), 0, 0])
         fitted = fit(
             model,

@@ -119,7 +119,8 @@ class TrainSettings(BaseModel):
     """Which epoch is kept: the last, the one that agrees best with the rules on the held-out
     documents, or the one that scores best on ``select_gold``; the name and the card of a model
     that was chosen by gold say so. A round of self-training whose epochs all score less than what
-    it began from is not kept (topics are no judges of rounds, which are to depart from them)."""
+    it began from is not kept, but for the one that makes one student of several (and where there
+    are topics alone, whose rules a round is to depart from)."""
     patience: int | None = Field(default=None, ge=1)
     """End a training after so many epochs in a row without a better score; with ``select``."""
     select_gold: str | None = None
