@@ -2,8 +2,8 @@
 
 Set the temperatures of a finished model anew, as the end of its training does: from the weak
 labels (TRAIN.jsonl and what ``hanspan aggregate`` wrote beside it) of the documents that were held
-out, which are the same ones in every run. No hand label is read. MODEL is a bundle or a run's
-model; its spans stay as they are, their scores change.
+out, which are the same ones in every run, as ``train.targets: winner`` reads them. No hand label
+is read. MODEL is a bundle or a run's model; its spans stay as they are, their scores change.
 """
 
 from __future__ import annotations

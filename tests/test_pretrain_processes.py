@@ -83,7 +83,7 @@ def two(settings: RunSettings, shards: Shards, folder: Path, steps: int | None =
     for process in started:
         process.start()
     for process in started:
-        process.join(240)
+        process.join(60)
         assert process.exitcode == (0 if steps is None else 9)
 
 

@@ -22,8 +22,7 @@ from hanspan.hidden import recovered
 from hanspan.meta import ModelMeta
 from hanspan.rows import Row, token_spans, unit_logits
 from hanspan.soft import NEGATIVE, POSITIVE
-from hanspan.train_data import TrainData, load_train_data
-from hanspan.train_settings import TrainSettings
+from hanspan.train_data import TrainData, held_out
 
 if TYPE_CHECKING:
     from hanspan.joint import JointModel
@@ -136,7 +135,7 @@ def of_topics(
     model: str | os.PathLike[str],
     shown: str | os.PathLike[str],
     every: str | os.PathLike[str],
-    settings: TrainSettings,
+    held_out_share: float,
 ) -> tuple[dict[str, float | None], int]:
     """Topics of a student on held-out documents, where rules lost a share of their words.
 
@@ -144,7 +143,7 @@ def of_topics(
         model: its folder.
         shown: the weak labels it learned from.
         every: those of the same documents by all words.
-        settings: of its training.
+        held_out_share: of the documents, ``held_out`` of its training.
 
     Returns:
         ``recovered``, the share of documents that got the topic of all words where the rest gave
@@ -160,18 +159,15 @@ def of_topics(
 
     loaded, _, meta = load_model(model)
     forward = forward_fn(loaded, bf16=use_bf16("auto", "cpu"))
-    held = load_train_data(shown, settings).held_documents
-    topics = {(d.id, d.text): d.labels.get("topic") for d in read_documents(every)}
-    if missing := [d.id for d in held if (d.id, d.text) not in topics]:
-        raise HanspanError(
-            f"{shown}: document {missing[0]!r} is not in {every}; expected the same documents in "
-            f"both"
-        )
+    fewer, whole = list(read_documents(shown)), list(read_documents(every))
+    if [d.text for d in fewer] != [d.text for d in whole]:
+        raise HanspanError(f"{shown}: expected the documents of {every}, in their order")
+    held = sorted(held_out(fewer, held_out_share))
     encoder = TextEncoder.from_folder(model)
-    found = [d.labels.get("topic") for d in tag_documents(held, encoder, forward, meta)]
+    found = tag_documents([fewer[i] for i in held], encoder, forward, meta)
     rows = [
-        (topic, document.labels.get("topic"), topics[document.id, document.text])
-        for topic, document in zip(found, held, strict=True)
+        tuple(d.labels.get("topic") for d in (answer, fewer[i], whole[i]))
+        for answer, i in zip(found, held, strict=True)
     ]
 
     def share(pairs: list[bool]) -> float | None:

@@ -185,17 +185,17 @@ def choose(
             if progress:
                 progress(number * len(groups) + at, total, f"{name} without {group}")
             run = Path(folder) / name / group.replace(":", "-")
-            words, share = isinstance(what, Path), what if isinstance(what, float) else 0.0
-            rules = () if isinstance(what, (float, Path)) else tuple(what)
             shown = what if isinstance(what, Path) else train_path
+            share = what if isinstance(what, float) else 0.0
+            rules = () if isinstance(what, (float, Path)) else tuple(what)
             hidden = settings.model_copy(update={"hide_rules": rules, "hide_mentions": share})
             row = _earlier(run, hidden, files_digest(shown, hidden))
             if row is None:
                 summary = train(shown, run, hidden)
                 row = {key: getattr(summary, key) for key in _FIGURES}
             count = None
-            if words:
-                row, count = of_topics(run / "model", shown, train_path, hidden)
+            if words := shown is what:
+                row, count = of_topics(run / "model", shown, train_path, settings.held_out)
             recovered, agreement, whole = (row[key] for key in _FIGURES)
             if recovered is not None:
                 agreement, whole = agreement or 0.0, whole or 0.0

@@ -21,8 +21,7 @@ def numbered(documents: Iterable[Document]) -> Iterator[Document]:
     seen: dict[str, int] = {}
     for document in documents:
         count = seen[document.id] = seen.get(document.id, 0) + 1
-        name = document.id if count == 1 else f"{document.id}#{count}"
-        yield replace(document, id=name)
+        yield document if count == 1 else replace(document, id=f"{document.id}#{count}")
 
 
 def without(

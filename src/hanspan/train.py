@@ -111,6 +111,7 @@ class _Run:
         self.main_process = is_main()
         self.source = str(resolve_encoder(settings.encoder))
         self.random = self.source in RANDOM
+        self.hand_before = had_hand_labels(self.source)
         self.fits: list[Fitted] = []
         self.prior_corrected = False
         self.judges: list[Row] = []
@@ -354,7 +355,7 @@ class _Run:
                 "mode": settings.mode,
                 "encoder": shown_name(settings.encoder, self.source),
                 **({"selection": "gold"} if settings.select == "gold" else {}),
-                **({HAND_BEFORE: True} if had_hand_labels(self.source) else {}),
+                **({HAND_BEFORE: True} if self.hand_before else {}),
             },
         )
         summary = TrainSummary(

@@ -88,7 +88,7 @@ def load_train_data(path: str | os.PathLike[str], settings: TrainSettings) -> Tr
             "train.hide_rules: no span was found by %s alone, so nothing is hidden; expected names "
             "of rules as weak.rules.json has them", ", ".join(settings.hide_rules),
         )  # fmt: skip
-    held = _held_out(documents, settings.held_out)
+    held = held_out(documents, settings.held_out)
     kept = [i for i in range(len(documents)) if i not in held]
     chosen = sorted(held)
     shown, shown_soft = [documents[i] for i in kept], take(soft, kept)
@@ -354,8 +354,8 @@ def _warnings(
     return lines
 
 
-def _held_out(documents: Sequence[Document], share: float) -> set[int]:
-    """Documents kept from training, chosen by the hash of their text: the same in every run."""
+def held_out(documents: Sequence[Document], share: float) -> set[int]:
+    """Indices of the documents kept from training, by the hash of their text: always the same."""
     wanted = int(len(documents) * share)
     if wanted < _LEAST_HELD:
         return set()
